@@ -305,14 +305,14 @@ fn a_plan_makes_no_cache() {
 }
 
 /// A filesystem of its own, of this size; `None`, with a notice, where this user may not mount.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     fn mount(folder: PathBuf, bytes: usize) -> Option<Self> {
         Self::mount_with(folder, &format!("size={bytes}"))
     }
 
-    fn mount_with(folder: PathBuf, options: &str) -> Option<Self> {
+    pub fn mount_with(folder: PathBuf, options: &str) -> Option<Self> {
         fs::create_dir_all(&folder).expect("a folder can be made");
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", options, "tmpfs"])

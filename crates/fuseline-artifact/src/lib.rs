@@ -19,6 +19,7 @@ mod samples;
 mod schema;
 mod sequence;
 mod texts;
+mod unseen;
 
 pub use artifact::{Artifact, Payload, Typed};
 pub use digest::{BadDigest, Digest, Hex};
@@ -49,3 +50,4 @@ pub use reference::reference;
 pub use schema::{Column, ColumnName, ColumnType, KindSchema, MetadataKey, MetadataType};
 pub use sequence::Sequence;
 pub use texts::Texts;
+pub use unseen::is_unseen;

@@ -1,7 +1,6 @@
 //! Objects and action records.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,17 +11,23 @@ use bytes::Bytes;
 use fuseline_artifact::{Digest, Sequence};
 
 use crate::error::CacheError;
+use crate::jobs::Jobs;
 use crate::key::ActionKey;
 use crate::layout::{DAMAGED, DOOMED, FADED, Layout, temporary_beside, with_end};
 use crate::lease::{Lease, Leases};
-use crate::object::{ObjectReader, ObjectWriter};
+use crate::object::{ObjectFile, ObjectReader, ObjectWriter};
+use crate::pack::{EntryKind, Packed, Packs};
+use crate::placement::{Placement, Shelf, Stored};
 use crate::record::ActionRecord;
 use crate::regular::open_regular;
 use crate::remote::Remote;
-use crate::store::{LocalStore, Stat, Store};
+use crate::store::{LocalStore, Store};
 
 /// Age of a record's time at which a reader renews it. See [`crate::gc`].
 pub(crate) const TOUCH_AFTER: Duration = Duration::from_secs(3600);
+
+/// Attempts to write into a folder that others may make and remove.
+const FOLDER_ATTEMPTS: usize = 8;
 
 /// Maximum time that written files may stay in memory alone while more is written.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
@@ -38,10 +43,17 @@ pub struct Cache {
     pub(crate) live: Mutex<BTreeMap<String, Lease>>,
     /// Known when the first lease is asked for.
     pub(crate) leases: OnceLock<Leases>,
+    /// Small objects and records of many actions.
+    pub(crate) object_packs: Packs,
+    pub(crate) action_packs: Packs,
+    /// Small entries that this process has written as files.
+    pub(crate) placement: Placement,
+    /// Jobs of the runs that were asked for.
+    pub(crate) jobs: Mutex<BTreeMap<String, Arc<Jobs>>>,
     /// Remote that is asked for objects and records that are not here.
     pub(crate) remote: Option<Arc<dyn Remote>>,
     /// True if something is written and perhaps not on the disk.
-    dirty: AtomicBool,
+    pub(crate) dirty: AtomicBool,
     /// When everything was brought to the disk last.
     flushed: Mutex<Instant>,
 }
@@ -60,6 +72,13 @@ impl Cache {
         let layout = Layout::new(folder);
         layout.prepare(&*store)?;
         Ok(Self {
+            object_packs: Packs::new(&layout.objects, store.clone()),
+            action_packs: Packs::new(&layout.actions, store.clone()),
+            #[cfg(not(test))]
+            placement: Placement::default(),
+            #[cfg(test)]
+            placement: crate::tests::forms::placement(),
+            jobs: Mutex::default(),
             layout,
             store,
             live: Mutex::default(),
@@ -78,6 +97,9 @@ impl Cache {
     /// Stores bytes under their digest. When it returns, a reader gets exactly these bytes.
     pub fn put_object(&self, bytes: &[u8]) -> Result<Digest, CacheError> {
         let digest = Digest::hash(bytes);
+        if self.has_packed(&digest, bytes)? {
+            return Ok(digest);
+        }
         let path = self.layout.object(&digest);
         // Touched before it is read: a collection that is about to remove it sees that it is
         // wanted. What has lost its name meanwhile, is of another length or damaged is written
@@ -86,10 +108,32 @@ impl Cache {
             && self.store.touch(&path).is_ok()
             && self.store.open(&path).and_then(|file| holds(file, bytes)).unwrap_or(false);
         if !there {
-            self.publish(&path, &[bytes])?;
+            if self.is_for_pack(Shelf::Objects, &digest, bytes.len())? {
+                self.append(Shelf::Objects, &digest, bytes)?;
+            } else {
+                self.publish(&path, &[bytes])?;
+            }
             self.dirty.store(true, Ordering::Release);
         }
         Ok(digest)
+    }
+
+    /// True if a pack holds exactly these bytes, and is kept from now on. A damaged copy is buried.
+    fn has_packed(&self, digest: &Digest, bytes: &[u8]) -> Result<bool, CacheError> {
+        let packs = &self.object_packs;
+        // Twice: a collection may have moved it meanwhile.
+        for _ in 0..2 {
+            let found = packs.find(digest, EntryKind::Live);
+            let Some(packed) = found.map_err(CacheError::read(packs.folder()))? else { break };
+            if !packs.renew(&packed, TOUCH_AFTER, true) {
+                continue;
+            }
+            if packed.read().is_ok_and(|found| found == bytes) {
+                return Ok(true);
+            }
+            self.set_packed_aside(Shelf::Objects, &packed);
+        }
+        Ok(false)
     }
 
     /// Stores what is written, like [`Cache::put_object`]: its digest and size.
@@ -139,16 +183,45 @@ impl Cache {
             self.fetch_objects(std::iter::once(*digest));
             opened = self.open_object(digest)?;
         }
-        let Some((mut object, path)) = opened else { return Ok(None) };
+        let Some((mut object, stored)) = opened else { return Ok(None) };
         let made = read(&mut object);
-        match object.digest().map_err(CacheError::read(&path))? {
+        match object
+            .digest()
+            .map_err(CacheError::read(&self.path_of_stored(Shelf::Objects, &stored)))?
+        {
             found if found == *digest => Ok(Some(made)),
-            _ => Err(CacheError::Damaged { digest: *digest, path: self.set_aside(&path) }),
+            _ => {
+                let path = self.set_stored_aside(Shelf::Objects, &stored);
+                Err(CacheError::Damaged { digest: *digest, path })
+            }
         }
     }
 
-    /// An object that is here, and the name that it has.
-    fn open_object(&self, digest: &Digest) -> Result<Option<(ObjectReader, PathBuf)>, CacheError> {
+    /// An object that is here, and where.
+    fn open_object(&self, digest: &Digest) -> Result<Option<(ObjectReader, Stored)>, CacheError> {
+        let cannot_read = || CacheError::read(self.object_packs.folder());
+        let open = |packed: Packed| {
+            let path = self.object_packs.path(&packed.segment);
+            let bytes = packed.read().map_err(CacheError::read(&path))?;
+            Ok(Some((ObjectReader::from_bytes(bytes), Stored::Packed(packed))))
+        };
+        let known = self.object_packs.find_known(digest, EntryKind::Live);
+        if let Some(packed) = known.map_err(cannot_read())? {
+            return open(packed);
+        }
+        if let Some((object, path)) = self.open_object_by_name(digest)? {
+            return Ok(Some((object, Stored::File(path))));
+        }
+        // Last: what goes from a file into a pack is in the pack before the file goes.
+        let found = self.object_packs.find_to_read(digest).map_err(cannot_read())?;
+        found.map_or(Ok(None), open)
+    }
+
+    /// An object that has a file, and the name that it has.
+    fn open_object_by_name(
+        &self,
+        digest: &Digest,
+    ) -> Result<Option<(ObjectReader, PathBuf)>, CacheError> {
         let path = self.layout.object(digest);
         let doomed = with_end(&path, DOOMED);
         // A collection may have it between two names: under the one, then the other, then perhaps
@@ -163,15 +236,19 @@ impl Cache {
         Ok(None)
     }
 
-    /// Opens an object as a file, to read parts of it; none when it is not there. Leaves no trace:
-    /// its bytes are not checked, and a damaged one stays where it is.
-    pub fn open_object_file(&self, digest: &Digest) -> Result<Option<File>, CacheError> {
+    /// Opens an object, to read parts of it; none when it is not there. Leaves no trace: its bytes
+    /// are not checked, and a damaged one stays where it is.
+    pub fn open_object_file(&self, digest: &Digest) -> Result<Option<ObjectFile>, CacheError> {
         let path = self.layout.object(digest);
         match open_regular(&path) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(CacheError::read(&path)(error)),
+            Ok(file) => return Ok(Some(ObjectFile::Open(file))),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(CacheError::read(&path)(error)),
         }
+        let packs = &self.object_packs;
+        let packed = packs.find_to_read(digest).map_err(CacheError::read(packs.folder()))?;
+        let bytes = packed.map(|packed| packed.read()).transpose();
+        Ok(bytes.map_err(CacheError::read(packs.folder()))?.map(ObjectFile::Packed))
     }
 
     /// True if an object of this length can be had: it is here, or the remote is known to hold it.
@@ -183,8 +260,34 @@ impl Cache {
 
     /// True if an object of this length is here. Its bytes are not looked at.
     pub fn has_local_object(&self, digest: &Digest, size: u64) -> bool {
-        let stat = self.store.stat(&self.layout.object(digest));
-        stat.is_ok_and(|stat| stat.size == size)
+        let packs = &self.object_packs;
+        if packs.has_known(digest, size).unwrap_or(false) {
+            return true;
+        }
+        match self.store.stat(&self.layout.object(digest)) {
+            Ok(stat) => stat.size == size,
+            Err(_) => {
+                let found = packs.find(digest, EntryKind::Live).ok().flatten();
+                found.is_some_and(|packed| u64::from(packed.entry.length) == size)
+            }
+        }
+    }
+
+    /// True if an object is here, of whatever length.
+    pub(crate) fn is_here(&self, digest: &Digest) -> bool {
+        let packs = &self.object_packs;
+        packs.find_known(digest, EntryKind::Live).is_ok_and(|found| found.is_some())
+            || self.store.stat(&self.layout.object(digest)).is_ok()
+            || packs.find(digest, EntryKind::Live).is_ok_and(|found| found.is_some())
+    }
+
+    /// Renews the time of a record, if it is here: one that is gone has nothing to lose.
+    pub(crate) fn renew_action(&self, key: &ActionKey) {
+        let packs = &self.action_packs;
+        match packs.find_known(key.digest(), EntryKind::Live) {
+            Ok(Some(packed)) => _ = packs.renew(&packed, TOUCH_AFTER, true),
+            _ => _ = self.store.touch(&self.layout.action(key.digest())),
+        }
     }
 
     /// The record of an action, here or of the remote, or none. A damaged record is set aside and
@@ -194,23 +297,43 @@ impl Cache {
     }
 
     fn get_local_action(&self, key: &ActionKey) -> Result<Option<ActionRecord>, CacheError> {
-        let path = self.layout.action(key.digest());
-        let (bytes, stat) = match self.store.read(&path) {
-            Ok(found) => found,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(CacheError::read(&path)(error)),
-        };
-        match ActionRecord::decode(key, &bytes) {
-            Ok(record) if self.renew(&path, &stat) => Ok(Some(record)),
-            // A collection removed it while it was read.
-            Ok(_) => Ok(None),
-            Err(problem) => {
-                let aside = self.set_aside(&path);
-                let aside = aside.display();
-                tracing::warn!(%key, %problem, %aside, "a damaged action record was set aside");
-                Ok(None)
+        // Again when a collection removed it while it was read, or moved it.
+        for _ in 0..2 {
+            let Some((bytes, stored)) = self.read_action(key)? else { return Ok(None) };
+            match ActionRecord::decode(key, &bytes) {
+                Ok(record) if self.renew(&stored) => return Ok(Some(record)),
+                Ok(_) => {}
+                Err(problem) => {
+                    let aside = self.set_stored_aside(Shelf::Actions, &stored);
+                    let aside = aside.display();
+                    tracing::warn!(%key, %problem, %aside, "a damaged action record was set aside");
+                    return Ok(None);
+                }
             }
         }
+        Ok(None)
+    }
+
+    /// The bytes of a record, and where they are.
+    fn read_action(&self, key: &ActionKey) -> Result<Option<(Bytes, Stored)>, CacheError> {
+        let packs = &self.action_packs;
+        let open = |packed: Packed| {
+            let path = packs.path(&packed.segment);
+            let bytes = packed.read().map_err(CacheError::read(&path))?;
+            Ok(Some((bytes, Stored::Packed(packed))))
+        };
+        let known = packs.find_known(key.digest(), EntryKind::Live);
+        if let Some(packed) = known.map_err(CacheError::read(packs.folder()))? {
+            return open(packed);
+        }
+        let path = self.layout.action(key.digest());
+        match self.store.read(&path) {
+            Ok((bytes, stat)) => return Ok(Some((bytes.into(), Stored::Stat(path, stat)))),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(CacheError::read(&path)(error)),
+        }
+        let found = packs.find(key.digest(), EntryKind::Live);
+        found.map_err(CacheError::read(packs.folder()))?.map_or(Ok(None), open)
     }
 
     /// The same without side effects: the record is not renewed, and a damaged one stays where it
@@ -221,8 +344,8 @@ impl Cache {
 
     /// The same of this cache alone.
     pub fn peek_local_action(&self, key: &ActionKey) -> Result<Option<ActionRecord>, CacheError> {
-        let bytes = self.read_if_there(&self.layout.action(key.digest()))?;
-        Ok(bytes.and_then(|bytes| ActionRecord::decode(key, &bytes).ok()))
+        let found = self.read_action(key)?;
+        Ok(found.and_then(|(bytes, _)| ActionRecord::decode(key, &bytes).ok()))
     }
 
     /// The record of an action even when its objects were collected: it says what the action was,
@@ -232,14 +355,20 @@ impl Cache {
             return Ok(Some(record));
         }
         let faded = with_end(&self.layout.action(key.digest()), FADED);
-        let bytes = self.read_if_there(&faded)?;
+        let mut bytes = self.read_if_there(&faded)?.map(Bytes::from);
+        if bytes.is_none() {
+            let packs = &self.action_packs;
+            let packed = packs.find(key.digest(), EntryKind::Faded);
+            let packed = packed.map_err(CacheError::read(packs.folder()))?;
+            bytes = packed.and_then(|packed| packed.read().ok());
+        }
         Ok(bytes.and_then(|bytes| ActionRecord::decode(key, &bytes).ok()))
     }
 
     /// Keeps the record of an action, and returns the one that it replaces. Its objects must have
     /// been put before.
     ///
-    /// Of all that write the first record of an action at once, one replaces none.
+    /// Of all that write the first record of an action at once, one at most replaces none.
     pub fn put_action(
         &self,
         key: &ActionKey,
@@ -247,25 +376,66 @@ impl Cache {
     ) -> Result<Option<ActionRecord>, CacheError> {
         let path = self.layout.action(key.digest());
         let bytes = record.encode(key);
-        let create = |temporary: &Path| self.store.create(temporary, &[&bytes]);
-        let (temporary, ()) = self.temporary(&path, create).map_err(CacheError::write(&path))?;
-        let (placed, replaced) = match self.store.link(&temporary, &path) {
+        let replaced = match self.put_packed_action(key, &bytes, &path)? {
+            Some(replaced) => replaced,
+            None => self.put_action_file(key, &bytes, &path)?,
+        };
+        self.dirty.store(true, Ordering::Release);
+        self.flush_if_due().map(|()| replaced)
+    }
+
+    /// Puts a record into a pack, if that is where it is or is to be, and returns what it replaces.
+    fn put_packed_action(
+        &self,
+        key: &ActionKey,
+        bytes: &[u8],
+        path: &Path,
+    ) -> Result<Option<Option<ActionRecord>>, CacheError> {
+        let (packs, digest) = (&self.action_packs, key.digest());
+        let cannot_read = || CacheError::read(packs.folder());
+        let decode = |packed: &Packed| ActionRecord::decode(key, &packed.read().ok()?).ok();
+        // A record is replaced where it is, so that there is one.
+        if let Some(before) = packs.find(digest, EntryKind::Live).map_err(cannot_read())? {
+            let replaced = decode(&before);
+            self.append(Shelf::Actions, digest, bytes)?;
+            packs.bury(&before).map_err(CacheError::write(packs.folder()))?;
+            return Ok(Some(replaced));
+        }
+        if self.store.stat(path).is_ok()
+            || !self.is_for_pack(Shelf::Actions, digest, bytes.len())?
+        {
+            return Ok(None);
+        }
+        self.append(Shelf::Actions, digest, bytes)?;
+        // Another process may have appended its own between the two: whoever looks second sees it.
+        let other = packs.find_of_others(digest).map_err(cannot_read())?;
+        Ok(Some(other.as_ref().and_then(decode)))
+    }
+
+    fn put_action_file(
+        &self,
+        key: &ActionKey,
+        bytes: &[u8],
+        path: &Path,
+    ) -> Result<Option<ActionRecord>, CacheError> {
+        let create = |temporary: &Path| self.store.create(temporary, &[bytes]);
+        let (temporary, ()) = self.temporary(path, create).map_err(CacheError::write(path))?;
+        let (placed, replaced) = match self.store.link(&temporary, path) {
             // Left behind, the other name is removed by a collection.
             Ok(()) => (self.store.remove(&temporary).or(Ok(())), None),
             // There is one, or the filesystem has no links.
             Err(_) => {
-                let replaced = self.read_if_there(&path).ok().flatten();
+                let replaced = self.read_if_there(path).ok().flatten();
                 let replaced = replaced.and_then(|bytes| ActionRecord::decode(key, &bytes).ok());
-                (self.store.rename(&temporary, &path), replaced)
+                (self.store.rename(&temporary, path), replaced)
             }
         };
         if let Err(error) = placed {
             // The error that matters is the first one.
             let _ = self.store.remove(&temporary);
-            return Err(CacheError::write(&path)(error));
+            return Err(CacheError::write(path)(error));
         }
-        self.dirty.store(true, Ordering::Release);
-        self.flush_if_due().map(|()| replaced)
+        Ok(replaced)
     }
 
     /// Brings everything that this process has put to the disk.
@@ -289,7 +459,8 @@ impl Cache {
         // Taken down before: what is written meanwhile raises it again.
         if self.dirty.swap(false, Ordering::AcqRel) {
             let root = &self.layout.root;
-            self.store.flush(root).map_err(|error| {
+            let packs = self.object_packs.flush().and_then(|()| self.action_packs.flush());
+            packs.and_then(|()| self.store.flush(root)).map_err(|error| {
                 self.dirty.store(true, Ordering::Release);
                 CacheError::write(root)(error)
             })?;
@@ -304,9 +475,30 @@ impl Cache {
     pub(crate) fn publish(&self, path: &Path, parts: &[&[u8]]) -> Result<(), CacheError> {
         let create = |temporary: &Path| self.store.create(temporary, parts);
         let (temporary, ()) = self.temporary(path, create).map_err(CacheError::write(path))?;
-        if let Err(error) = self.store.rename(&temporary, path) {
-            // The error that matters is the first one.
+        self.name_file(&temporary, path)
+    }
+
+    /// The same of what is written piece by piece.
+    pub(crate) fn publish_with(
+        &self,
+        path: &Path,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), CacheError> {
+        let begin = |temporary: &Path| self.store.begin(temporary);
+        let (temporary, mut file) = self.temporary(path, begin).map_err(CacheError::write(path))?;
+        if let Err(error) = write(&mut file).and_then(|()| file.flush()) {
+            drop(file);
             let _ = self.store.remove(&temporary);
+            return Err(CacheError::write(path)(error));
+        }
+        drop(file);
+        self.name_file(&temporary, path)
+    }
+
+    fn name_file(&self, temporary: &Path, path: &Path) -> Result<(), CacheError> {
+        if let Err(error) = self.store.rename(temporary, path) {
+            // The error that matters is the first one.
+            let _ = self.store.remove(temporary);
             return Err(CacheError::write(path)(error));
         }
         Ok(())
@@ -322,15 +514,18 @@ impl Cache {
     /// Renames such a file to the path of its object.
     pub(crate) fn name_object(&self, file: &Path, digest: &Digest) -> Result<(), CacheError> {
         let path = self.layout.object(digest);
-        let named = match self.store.rename(file, &path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let folder =
-                    path.parent().map_or(Ok(()), |folder| self.store.create_folder(folder));
-                folder.and_then(|()| self.store.rename(file, &path))
+        for attempt in 0.. {
+            match self.store.rename(file, &path) {
+                Err(error) if error.kind() == ErrorKind::NotFound && attempt < FOLDER_ATTEMPTS => {
+                    let folder = path.parent().unwrap_or(&path);
+                    self.store.create_folder(folder).map_err(CacheError::write(folder))?;
+                }
+                named => {
+                    named.map_err(CacheError::write(&path))?;
+                    break;
+                }
             }
-            named => named,
-        };
-        named.map_err(CacheError::write(&path))?;
+        }
         self.dirty.store(true, Ordering::Release);
         Ok(())
     }
@@ -341,17 +536,21 @@ impl Cache {
         path: &Path,
         create: impl Fn(&Path) -> io::Result<T>,
     ) -> io::Result<(PathBuf, T)> {
-        let mut folder = path.parent();
+        let mut attempts = 0;
         loop {
             let temporary = temporary_beside(path);
             match create(&temporary) {
                 Ok(made) => return Ok((temporary, made)),
                 // Left by a process of the same number, perhaps on another machine.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                // Another may make the folder at the same moment, which is as good.
-                Err(error) if error.kind() == ErrorKind::NotFound => match folder.take() {
-                    Some(folder) => self.store.create_folder(folder)?,
-                    None => return Err(error),
+                // Another may make the folder at the same moment, which is as good, or remove it
+                // while it is empty.
+                Err(error) if error.kind() == ErrorKind::NotFound => match path.parent() {
+                    Some(folder) if attempts < FOLDER_ATTEMPTS => {
+                        attempts += 1;
+                        self.store.create_folder(folder)?;
+                    }
+                    _ => return Err(error),
                 },
                 Err(error) => return Err(error),
             }
@@ -372,7 +571,12 @@ impl Cache {
     }
 
     /// Renews the time of a record that is used again. False when it is gone.
-    fn renew(&self, path: &Path, stat: &Stat) -> bool {
+    fn renew(&self, stored: &Stored) -> bool {
+        let (path, stat) = match stored {
+            Stored::Packed(packed) => return self.action_packs.renew(packed, TOUCH_AFTER, false),
+            Stored::File(_) => return true,
+            Stored::Stat(path, stat) => (path, stat),
+        };
         let old =
             SystemTime::now().duration_since(stat.modified).is_ok_and(|age| age >= TOUCH_AFTER);
         // A cache that cannot be written cannot be collected either, not by this user.

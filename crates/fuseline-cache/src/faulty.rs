@@ -3,8 +3,9 @@
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
-use crate::store::{Entry, LocalStore, ReadSeek, Stat, Store};
+use crate::store::{Entry, LocalStore, ReadAt, ReadSeek, Stat, Store};
 
 /// Kind of fault.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +68,11 @@ impl Store for FaultyStore {
         LocalStore::default().open(path)
     }
 
+    fn open_at(&self, path: &Path) -> io::Result<Box<dyn ReadAt>> {
+        self.reading()?;
+        LocalStore::default().open_at(path)
+    }
+
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         LocalStore::default().stat(path)
     }
@@ -114,6 +120,21 @@ impl Store for FaultyStore {
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
         self.write()?;
         LocalStore::default().remove_folder(path)
+    }
+
+    fn remove_empty_folder(&self, path: &Path) -> io::Result<()> {
+        self.write()?;
+        LocalStore::default().remove_empty_folder(path)
+    }
+
+    fn set_modified(&self, path: &Path, modified: SystemTime) -> io::Result<()> {
+        self.write()?;
+        LocalStore::default().set_modified(path, modified)
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        self.write()?;
+        LocalStore::default().sync(path)
     }
 
     fn touch(&self, path: &Path) -> io::Result<()> {

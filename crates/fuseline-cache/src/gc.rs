@@ -9,6 +9,8 @@
 //! is looked at again, and only then it is removed. The argument is written out in
 //! `docs/design/cache.md`.
 
+mod packs;
+
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,8 @@ use crate::key::ActionKey;
 use crate::layout::{DAMAGED, DOOMED, FADED, Layout, TEMPORARY, with_end};
 use crate::lease::flock::FolderLock;
 use crate::lease::{Lease, is_lease};
+use crate::pack::{Packed, SMALL_BYTES};
+use crate::placement::{FIRST_FILES, Shelf};
 use crate::record::ActionRecord;
 use crate::runs::RUN_LEASE;
 use crate::store::{Entry, Stat};
@@ -123,8 +127,22 @@ impl Cache {
                 doomed.push(file);
             }
         }
+        let stays = |packed: &Packed, is_young: bool| {
+            let digest = &packed.entry.digest;
+            let stays = is_young || roots.reached.contains(digest) || roots.pins.contains(digest);
+            if stays {
+                self.reach_packed(packed, &mut reached);
+            }
+            stays
+        };
+        let remembered = &roots.remembered;
+        let packed = self.judge_segments(Shelf::Actions, options, &cutoff, remembered, stays)?;
         let (mut removed, used) = self.doom(doomed, options, &cutoff)?;
         used.iter().for_each(|file| self.reach(file, &mut reached));
+        let doomed = self.doom_segments(Shelf::Actions, packed.old, options, &cutoff)?;
+        let (mut removed_segments, used_segments) = doomed;
+        let losses = used_segments.iter().flat_map(|old| old.losses());
+        losses.for_each(|packed| self.reach_packed(packed, &mut reached));
         // A run that began since may have seen a record before it lost its name. What it has seen
         // gets the name back.
         let cutoff = match options.dry_run {
@@ -137,6 +155,13 @@ impl Cache {
         removed.retain(|file| {
             !self.reprieve(file, &cutoff, named.contains(&file.digest), options, &mut reached)
         });
+        removed_segments.retain(|old| {
+            let is_back = self.reprieve_segment(Shelf::Actions, old, &cutoff, &named, options);
+            if is_back {
+                old.losses().for_each(|packed| self.reach_packed(packed, &mut reached));
+            }
+            !is_back
+        });
         // Nothing relies on these records any more: they are demoted to explanations.
         let (remembered, removed): (Vec<_>, Vec<_>) =
             removed.into_iter().partition(|file| roots.remembered.contains(&file.digest));
@@ -145,6 +170,11 @@ impl Cache {
             report.bytes += file.stat.size;
         }
         report.records = removed.len();
+        self.bury_segments(Shelf::Actions, &removed_segments, options)?;
+        for packed in removed_segments.iter().flat_map(|old| &old.dropped) {
+            report.records += 1;
+            report.bytes += u64::from(packed.entry.length);
+        }
 
         let mut doomed = Vec::new();
         for file in
@@ -166,10 +196,51 @@ impl Cache {
             report.objects += 1;
             report.bytes += file.stat.size;
         }
+        let stays = |packed: &Packed, is_young| is_young || reached.contains(&packed.entry.digest);
+        let none = BTreeSet::new();
+        let packed = self.judge_segments(Shelf::Objects, options, &cutoff, &none, stays)?;
+        report.kept_objects += packed.kept;
+        report.kept_bytes += packed.kept_bytes;
+        let doomed = self.doom_segments(Shelf::Objects, packed.old, options, &cutoff)?;
+        let (removed_segments, used_segments) = doomed;
+        for packed in used_segments.iter().flat_map(|old| old.losses()) {
+            report.kept_objects += 1;
+            report.kept_bytes += u64::from(packed.entry.length);
+        }
+        self.bury_segments(Shelf::Objects, &removed_segments, options)?;
+        for packed in removed_segments.iter().flat_map(|old| old.losses()) {
+            report.objects += 1;
+            report.bytes += u64::from(packed.entry.length);
+        }
         if !options.dry_run {
             remembered.iter().for_each(|file| self.fade(file));
+            self.take_old_files_into_packs(&cutoff)?;
         }
         Ok(report)
+    }
+
+    /// Takes old small files into packs, where there are packs already or so many files that a
+    /// single process would have written packs.
+    fn take_old_files_into_packs(&self, cutoff: &Cutoff) -> Result<(), CacheError> {
+        let mut small = Vec::new();
+        for shelf in [Shelf::Objects, Shelf::Actions] {
+            let folder = self.folder_of(shelf);
+            for shard in self.list(folder)?.into_iter().filter(|entry| entry.stat.folder) {
+                for entry in self.list(&folder.join(&shard.name))? {
+                    let digest = format!("{}{}", shard.name, entry.name).parse();
+                    if let Ok(digest) = digest
+                        && entry.stat.size <= SMALL_BYTES as u64
+                        && cutoff.passes(&entry.stat)
+                    {
+                        small.push((shelf, digest));
+                    }
+                }
+            }
+        }
+        if small.len() > FIRST_FILES || self.object_packs.exist() {
+            self.take_all_into_packs(&small)?;
+        }
+        Ok(())
     }
 
     /// The lease of a collection. Where no file can be made any more, that of the folder of leases
@@ -509,7 +580,12 @@ impl Cutoff {
 
     /// True if a file is old enough to go.
     fn passes(&self, stat: &Stat) -> bool {
-        self.before.is_some_and(|before| stat.modified < before)
+        self.is_past(stat.modified)
+    }
+
+    /// True if a time is old enough.
+    fn is_past(&self, modified: SystemTime) -> bool {
+        self.before.is_some_and(|before| modified < before)
     }
 }
 

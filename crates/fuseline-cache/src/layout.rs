@@ -12,8 +12,11 @@ use serde_json::{Value, json};
 use crate::error::CacheError;
 use crate::store::Store;
 
-/// The layout that this code writes, and the newest that it reads.
-pub(crate) const FORMAT: u64 = 1;
+/// The layout of a cache that has files alone.
+const FORMAT_OF_FILES: u64 = 1;
+/// The layout of a cache that has packs, and the newest that is read. A cache gets it with its first
+/// pack, so that a fuseline that knows of none refuses it.
+pub(crate) const FORMAT: u64 = 2;
 const FORMAT_KEY: &str = "fuseline-cache";
 
 /// The end of the name of a damaged file.
@@ -71,12 +74,12 @@ impl Layout {
                     None => Err(CacheError::NotACache { path: format }),
                 }
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => self.create(store, &format),
+            Err(error) if error.kind() == ErrorKind::NotFound => self.create(store),
             Err(error) => Err(CacheError::read(&format)(error)),
         }
     }
 
-    fn create(&self, store: &dyn Store, format: &Path) -> Result<(), CacheError> {
+    fn create(&self, store: &dyn Store) -> Result<(), CacheError> {
         let is_new = store.stat(&self.root).is_err();
         for folder in [&self.objects, &self.actions, &self.runs, &self.leases, &self.workflows] {
             store.create_folder(folder).map_err(CacheError::write(folder))?;
@@ -95,11 +98,22 @@ impl Layout {
             // A folder that was here before may have files that git is to see.
             write(".gitignore", b"*\n")?;
         }
-        // Last, and by rename: a cache that has a format has all the rest.
-        let temporary = temporary_beside(format);
-        let text = format!("{}\n", json!({ FORMAT_KEY: FORMAT }));
+        // Last: a cache that has a format has all the rest.
+        self.write_format(store, FORMAT_OF_FILES)
+    }
+
+    /// Declares that there are packs from now on.
+    pub fn declare_packs(&self, store: &dyn Store) -> Result<(), CacheError> {
+        self.write_format(store, FORMAT)
+    }
+
+    /// Writes the format by rename.
+    fn write_format(&self, store: &dyn Store, format: u64) -> Result<(), CacheError> {
+        let path = self.root.join("format");
+        let temporary = temporary_beside(&path);
+        let text = format!("{}\n", json!({ FORMAT_KEY: format }));
         store.create(&temporary, &[text.as_bytes()]).map_err(CacheError::write(&temporary))?;
-        store.rename(&temporary, format).map_err(CacheError::write(format))
+        store.rename(&temporary, &path).map_err(CacheError::write(&path))
     }
 
     pub fn object(&self, digest: &Digest) -> PathBuf {

@@ -11,14 +11,16 @@ mod owner;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use crate::cache::Cache;
 use crate::error::CacheError;
 use crate::key::ActionKey;
+use crate::runs::RUN_LEASE;
 use crate::store::Stat;
 
+pub(crate) use choice::is_of_one_machine;
 pub use choice::{DEFAULT_BEAT, LeaseChoice, LeaseKind};
 use disk::Heart;
 use heartbeat::LOOKS_PER_BEAT;
@@ -30,7 +32,8 @@ pub struct Lease(#[expect(dead_code, reason = "held, and never read")] Held);
 #[derive(Debug)]
 #[expect(dead_code, reason = "held, and never read")]
 enum Held {
-    Lock(flock::FileLock),
+    Lock(Arc<flock::FileLock>),
+    Linked(flock::LinkedLock),
     Beating(Beating),
 }
 
@@ -56,7 +59,9 @@ const LOOK: Duration = Duration::from_millis(1);
 impl Cache {
     /// The lease of an action, or none when another holds it. Does not wait.
     pub fn try_lease(&self, key: &ActionKey) -> Result<Option<Lease>, CacheError> {
-        self.leases()?.acquire(&key.to_string(), false)
+        let lease = self.leases()?.acquire(&key.to_string(), false)?;
+        self.expire_packs();
+        Ok(lease)
     }
 
     /// The lease of an action. Waits as long as another holds it.
@@ -64,9 +69,16 @@ impl Cache {
         let name = key.to_string();
         loop {
             if let Some(lease) = self.leases()?.acquire(&name, true)? {
+                self.expire_packs();
                 return Ok(lease);
             }
         }
+    }
+
+    /// Whoever has a lease looks at what others wrote before.
+    pub(crate) fn expire_packs(&self) {
+        self.object_packs.expire();
+        self.action_packs.expire();
     }
 
     /// Holder of the lease of an action, for people: a process and its machine. None when nobody
@@ -165,14 +177,22 @@ pub(crate) fn is_lease(name: &str) -> bool {
 /// The leases of a cache, for this process.
 #[derive(Debug)]
 pub(crate) enum Leases {
-    Flock { folder: PathBuf },
-    Heartbeat { folder: PathBuf, beat: Duration, heart: Arc<Heart> },
+    Flock {
+        folder: PathBuf,
+        /// The lock of a run of this process, while there is one.
+        run: Mutex<Weak<flock::FileLock>>,
+    },
+    Heartbeat {
+        folder: PathBuf,
+        beat: Duration,
+        heart: Arc<Heart>,
+    },
 }
 
 impl Leases {
     fn by_choice(folder: &Path, choice: &LeaseChoice) -> Self {
         match choice.kind {
-            LeaseKind::Flock => Self::Flock { folder: folder.to_owned() },
+            LeaseKind::Flock => Self::Flock { folder: folder.to_owned(), run: Mutex::default() },
             LeaseKind::Heartbeat => Self::heartbeat(folder, choice.beat(), owner::machine()),
         }
     }
@@ -187,8 +207,21 @@ impl Leases {
     /// back.
     pub fn acquire(&self, name: &str, wait: bool) -> Result<Option<Lease>, CacheError> {
         match self {
-            Self::Flock { folder } => {
-                let lock = flock::FileLock::acquire(&folder.join(name), wait)?;
+            Self::Flock { folder, run } => {
+                let path = folder.join(name);
+                let run = || run.lock().unwrap_or_else(PoisonError::into_inner);
+                let is_run = name.starts_with(RUN_LEASE);
+                if is_lease(name)
+                    && !is_run
+                    && let Some(lock) = run().upgrade()
+                    && let Some(linked) = flock::LinkedLock::acquire(&path, &lock)
+                {
+                    return Ok(Some(Lease(Held::Linked(linked))));
+                }
+                let lock = flock::FileLock::acquire(&path, wait)?.map(Arc::new);
+                if let Some(lock) = lock.as_ref().filter(|_| is_run) {
+                    *run() = Arc::downgrade(lock);
+                }
                 Ok(lock.map(|lock| Lease(Held::Lock(lock))))
             }
             Self::Heartbeat { folder, beat, heart } => loop {
@@ -226,7 +259,7 @@ impl Leases {
     /// True if a process holds a lease, as far as is known: see [`Leases::wait_until_known`].
     pub fn is_held(&self, name: &str) -> bool {
         match self {
-            Self::Flock { folder } => flock::is_held(&folder.join(name)),
+            Self::Flock { folder, .. } => flock::is_held(&folder.join(name)),
             // A file that cannot be read counts as held.
             Self::Heartbeat { heart, .. } => {
                 heart.leases().holder(name).map_or(true, |owner| owner.is_some())
@@ -237,7 +270,7 @@ impl Leases {
     /// Holder of a lease, for people.
     fn holder(&self, name: &str) -> Option<String> {
         match self {
-            Self::Flock { folder } => flock::holder(&folder.join(name)),
+            Self::Flock { folder, .. } => flock::holder(&folder.join(name)),
             Self::Heartbeat { heart, .. } => {
                 let owner = heart.leases().holder(name).ok()??;
                 Some(format!("process {} on {}", owner.process, owner.host))

@@ -1,7 +1,8 @@
 //! Large objects, never held in memory as a whole: written while they are made, hashed while they
 //! are read.
 
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Cursor, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -31,6 +32,12 @@ impl ObjectReader {
         let size = file.seek(SeekFrom::End(0))?;
         file.rewind()?;
         Ok(Self { file, size, at: 0, last: Bytes::new(), hasher: blake3::Hasher::new() })
+    }
+
+    /// An object that is in memory.
+    pub(crate) fn from_bytes(bytes: Bytes) -> Self {
+        let (size, hasher) = (bytes.len() as u64, blake3::Hasher::new());
+        Self { file: Box::new(Cursor::new(bytes)), size, at: 0, last: Bytes::new(), hasher }
     }
 
     /// The digest of all bytes, those already read and those left.
@@ -120,6 +127,38 @@ fn read_exactly(file: &mut dyn ReadSeek, length: usize) -> io::Result<Vec<u8>> {
     bytes.try_reserve_exact(length)?;
     file.take(length as u64).read_to_end(&mut bytes)?;
     if bytes.len() == length { Ok(bytes) } else { Err(ErrorKind::UnexpectedEof.into()) }
+}
+
+/// An object to read parts of, unchecked.
+#[derive(Debug)]
+pub enum ObjectFile {
+    /// One that has a file.
+    Open(File),
+    /// A small one.
+    Packed(Bytes),
+}
+
+impl ObjectFile {
+    /// Its length in bytes.
+    pub fn size(&self) -> io::Result<u64> {
+        match self {
+            Self::Open(file) => Ok(file.metadata()?.len()),
+            Self::Packed(bytes) => Ok(bytes.len() as u64),
+        }
+    }
+}
+
+impl Read for ObjectFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Open(file) => file.read(buffer),
+            Self::Packed(bytes) => {
+                let part = bytes.split_to(buffer.len().min(bytes.len()));
+                buffer[..part.len()].copy_from_slice(&part);
+                Ok(part.len())
+            }
+        }
+    }
 }
 
 /// An object while it is written. It has no name until all of it is there.

@@ -48,7 +48,7 @@ impl Cache {
     /// that do not come are found missing when they are read.
     pub fn fetch_objects(&self, digests: impl Iterator<Item = Digest>) {
         let Some(remote) = &self.remote else { return };
-        let is_missing = |digest: &Digest| self.store.stat(&self.layout.object(digest)).is_err();
+        let is_missing = |digest: &Digest| !self.is_here(digest);
         let mut missing: Vec<Digest> = digests.filter(is_missing).collect();
         missing.sort_unstable();
         missing.dedup();

@@ -5,6 +5,8 @@ use std::path::Path;
 use crate::cache::Cache;
 use crate::error::CacheError;
 use crate::layout::DAMAGED;
+use crate::pack::EntryKind;
+use crate::placement::Shelf;
 use crate::runs::RUN_LEASE;
 
 /// Number and size of a cache's contents.
@@ -18,6 +20,8 @@ pub struct CacheStatus {
     pub records: usize,
     /// Their bytes.
     pub record_bytes: u64,
+    /// Files that hold small objects and records of many actions.
+    pub packs: usize,
     /// Runs that are kept.
     pub runs: usize,
     /// Runs that are going on.
@@ -36,6 +40,19 @@ impl Cache {
         let records = self.count(&self.layout.actions, &mut status.damaged)?;
         (status.objects, status.object_bytes) = objects;
         (status.records, status.record_bytes) = records;
+        for shelf in [Shelf::Objects, Shelf::Actions] {
+            let packs = self.packs(shelf);
+            let cannot_read = || CacheError::read(packs.folder());
+            status.packs += packs.segments().map_err(cannot_read())?;
+            let (count, bytes) = match shelf {
+                Shelf::Objects => (&mut status.objects, &mut status.object_bytes),
+                Shelf::Actions => (&mut status.records, &mut status.record_bytes),
+            };
+            for packed in packs.entries(EntryKind::Live).map_err(cannot_read())? {
+                *count += 1;
+                *bytes += u64::from(packed.entry.length);
+            }
+        }
         let leases = self.leases()?;
         for name in self.lease_names()?.iter().filter(|name| leases.is_held(name)) {
             match name.starts_with(RUN_LEASE) {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -17,6 +17,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn read(&self, path: &Path) -> io::Result<(Vec<u8>, Stat)>;
     /// A file, to read bit by bit.
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadSeek>>;
+    /// A file, to read at any place of it, also by several threads at once.
+    fn open_at(&self, path: &Path) -> io::Result<Box<dyn ReadAt>>;
     /// Metadata of a file.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
     /// Writes a file that is not there yet, one part after the other.
@@ -33,9 +35,15 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Removes a folder with all that is in it.
     fn remove_folder(&self, path: &Path) -> io::Result<()>;
+    /// Removes a folder in which nothing is.
+    fn remove_empty_folder(&self, path: &Path) -> io::Result<()>;
     /// Makes the file as young as now. By name: a file that has lost its name meanwhile is not
     /// found.
     fn touch(&self, path: &Path) -> io::Result<()>;
+    /// Makes a file as old as this.
+    fn set_modified(&self, path: &Path, modified: SystemTime) -> io::Result<()>;
+    /// Brings what was written to a file to the disk, and to the server where it lies on one.
+    fn sync(&self, path: &Path) -> io::Result<()>;
     /// Makes a folder and those above it.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
     /// Entries of a folder, in order of their names.
@@ -45,9 +53,27 @@ pub trait Store: fmt::Debug + Send + Sync {
 }
 
 /// Reader with random access.
-pub trait ReadSeek: Read + Seek {}
+pub trait ReadSeek: Read + Seek + Send + Sync {}
 
-impl<T: Read + Seek> ReadSeek for T {}
+impl<T: Read + Seek + Send + Sync> ReadSeek for T {}
+
+/// Reader at any place.
+pub trait ReadAt: fmt::Debug + Send + Sync {
+    /// Reads some bytes from an offset on; none at the end.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// The length of the file now.
+    fn size(&self) -> io::Result<u64>;
+}
+
+impl ReadAt for File {
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, bytes, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+}
 
 /// Metadata of a file.
 #[derive(Debug, Clone, Copy)]
@@ -120,6 +146,10 @@ impl Store for LocalStore {
         Ok(Box::new(open_regular(path)?))
     }
 
+    fn open_at(&self, path: &Path) -> io::Result<Box<dyn ReadAt>> {
+        Ok(Box::new(open_regular(path)?))
+    }
+
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         fs::metadata(path).map(Stat::from)
     }
@@ -159,10 +189,22 @@ impl Store for LocalStore {
         fs::remove_dir_all(path)
     }
 
+    fn remove_empty_folder(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
     fn touch(&self, path: &Path) -> io::Result<()> {
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let times = Timestamps { last_access: now, last_modification: now };
         Ok(utimensat(CWD, path, &times, AtFlags::empty())?)
+    }
+
+    fn set_modified(&self, path: &Path, modified: SystemTime) -> io::Result<()> {
+        open_regular(path)?.set_modified(modified)
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        open_regular(path)?.sync_data()
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! Guarantees of a cache, end to end.
 
 mod faults;
+pub mod forms;
 mod heartbeats;
 mod processes;
 
@@ -13,8 +14,25 @@ use std::time::{Duration, SystemTime};
 use fuseline_artifact::{Digest, Sequence};
 use tempfile::TempDir;
 
+use crate::placement::Shelf;
 use crate::runs::FEW;
+use crate::tests::forms::{Harm, harm, in_both_forms, is_packed, packed_entry};
 use crate::*;
+
+in_both_forms! {
+    two_that_write_the_first_file_of_a_folder_at_once_both_succeed
+    what_is_put_comes_back_and_what_was_not_is_none
+    a_cache_opened_again_has_what_it_had
+    a_cache_lives_on_any_path
+    a_folder_of_objects_on_another_disk_is_written_to_by_rename_within_it
+    a_damaged_object_is_named_set_aside_and_made_again
+    an_object_that_is_read_in_pieces_is_checked_as_a_whole
+    putting_an_object_again_mends_a_damaged_one
+    verify_names_what_is_damaged_and_what_is_missing_and_the_next_run_makes_it_again
+    status_counts_what_there_is
+    many_threads_on_one_cache_never_see_anything_but_whole_objects
+    what_is_made_has_the_rights_that_the_folder_of_the_cache_gives
+}
 
 pub fn key(name: &str) -> ActionKey {
     ActionKey::from(Digest::hash(name))
@@ -105,7 +123,6 @@ fn open() -> (TempDir, Cache) {
     (folder, cache)
 }
 
-#[test]
 fn two_that_write_the_first_file_of_a_folder_at_once_both_succeed() {
     for round in 0..50_u8 {
         let (_folder, cache) = open();
@@ -125,7 +142,6 @@ fn two_that_write_the_first_file_of_a_folder_at_once_both_succeed() {
     }
 }
 
-#[test]
 fn what_is_put_comes_back_and_what_was_not_is_none() {
     let (_folder, cache) = open();
     for bytes in [&b""[..], b"a", &[7; 100_000]] {
@@ -142,7 +158,6 @@ fn what_is_put_comes_back_and_what_was_not_is_none() {
     assert_eq!(cache.get_action(&key("one")).unwrap(), Some(record));
 }
 
-#[test]
 fn a_cache_opened_again_has_what_it_had() {
     let (folder, cache) = open();
     execute(&cache, "one").unwrap();
@@ -157,9 +172,9 @@ fn a_cache_of_a_newer_format_is_refused_in_words() {
     let (folder, cache) = open();
     let root = cache.folder().to_owned();
     drop(cache);
-    fs::write(root.join("format"), "{\"fuseline-cache\":2}\n").unwrap();
+    fs::write(root.join("format"), "{\"fuseline-cache\":3}\n").unwrap();
     let error = Cache::open(&root).unwrap_err();
-    assert!(matches!(error, CacheError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, CacheError::Newer { found: 3, known: 2, .. }), "{error}");
     for text in ["", "{}", "\0\0\0", "{\"fuseline-cache\":\"1\"}"] {
         fs::write(root.join("format"), text).unwrap();
         assert!(matches!(Cache::open(&root), Err(CacheError::NotACache { .. })), "{text:?}");
@@ -184,7 +199,6 @@ fn a_folder_that_was_there_keeps_its_files_visible_to_git() {
     );
 }
 
-#[test]
 fn a_cache_lives_on_any_path() {
     use std::os::unix::ffi::OsStrExt;
     let folder = TempDir::new().unwrap();
@@ -209,7 +223,6 @@ fn a_cache_lives_on_any_path() {
     assert!(real.join("objects").is_dir());
 }
 
-#[test]
 fn a_folder_of_objects_on_another_disk_is_written_to_by_rename_within_it() {
     let (folder, cache) = open();
     let elsewhere = folder.path().join("elsewhere");
@@ -221,16 +234,12 @@ fn a_folder_of_objects_on_another_disk_is_written_to_by_rename_within_it() {
     assert!(cache.verify().unwrap().is_sound());
 }
 
-#[test]
 fn a_damaged_object_is_named_set_aside_and_made_again() {
     let (_folder, cache) = open();
     execute(&cache, "one").unwrap();
-    let path = object_path(&cache, "one");
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[100] ^= 4;
-    fs::write(&path, bytes).unwrap();
-    assert!(is_cached(&cache, "one"), "its length is right, so that only reading finds it");
     let digest = Digest::hash(output_of("one"));
+    harm(&cache, Shelf::Objects, &digest, Harm::FlipByte(100));
+    assert!(is_cached(&cache, "one"), "its length is right, so that only reading finds it");
     let error = cache.get_object(&digest).unwrap_err();
     assert!(error.to_string().contains(&digest.to_string()), "{error}");
     assert!(!is_cached(&cache, "one"));
@@ -240,7 +249,6 @@ fn a_damaged_object_is_named_set_aside_and_made_again() {
     assert_eq!(cache.status().unwrap().damaged, 1);
 }
 
-#[test]
 fn an_object_that_is_read_in_pieces_is_checked_as_a_whole() {
     let (_folder, cache) = open();
     let record = execute(&cache, LARGE).unwrap();
@@ -296,30 +304,25 @@ fn what_is_given_up_while_it_is_written_leaves_nothing() {
     assert_eq!(fs::read_dir(shard.parent().unwrap()).unwrap().count(), 0);
 }
 
-#[test]
 fn putting_an_object_again_mends_a_damaged_one() {
     let (_folder, cache) = open();
     execute(&cache, "one").unwrap();
-    let path = object_path(&cache, "one");
-    let mut bytes = fs::read(&path).unwrap();
-    *bytes.last_mut().unwrap() ^= 1;
-    fs::write(&path, bytes).unwrap();
+    let digest = Digest::hash(output_of("one"));
+    harm(&cache, Shelf::Objects, &digest, Harm::FlipByte(output_of("one").len() - 1));
     let digest = cache.put_object(&output_of("one")).unwrap();
     assert_eq!(cache.get_object(&digest).unwrap().unwrap(), output_of("one"));
 }
 
-#[test]
 fn verify_names_what_is_damaged_and_what_is_missing_and_the_next_run_makes_it_again() {
     let (_folder, cache) = open();
     for name in ["whole", "flipped", "cut", "gone", "record"] {
         execute(&cache, name).unwrap();
     }
-    let mut bytes = output_of("flipped");
-    bytes[0] ^= 1;
-    fs::write(object_path(&cache, "flipped"), bytes).unwrap();
-    fs::write(object_path(&cache, "cut"), &output_of("cut")[..7]).unwrap();
-    fs::remove_file(object_path(&cache, "gone")).unwrap();
-    fs::write(record_path(&cache, "record"), "nonsense").unwrap();
+    let object = |name: &str| Digest::hash(output_of(name));
+    harm(&cache, Shelf::Objects, &object("flipped"), Harm::FlipByte(0));
+    harm(&cache, Shelf::Objects, &object("cut"), Harm::Cut(7));
+    harm(&cache, Shelf::Objects, &object("gone"), Harm::Remove);
+    harm(&cache, Shelf::Actions, key("record").digest(), Harm::FlipByte(0));
 
     let report = cache.verify().unwrap();
     assert!(!report.is_sound());
@@ -400,7 +403,6 @@ fn run_files_stay_within_their_folder() {
     }
 }
 
-#[test]
 fn status_counts_what_there_is() {
     let (_folder, cache) = open();
     assert_eq!(cache.status().unwrap(), CacheStatus::default());
@@ -409,6 +411,7 @@ fn status_counts_what_there_is() {
     cache.new_run("1").unwrap();
     let lease = cache.try_lease(&key("three")).unwrap();
     let status = cache.status().unwrap();
+    assert_eq!(status.packs, if is_packed() { 2 } else { 0 });
     assert_eq!((status.objects, status.records, status.runs), (2, 2, 1));
     assert_eq!(status.object_bytes, (output_of("one").len() + output_of("two").len()) as u64);
     assert_eq!((status.runs_alive, status.actions_alive), (1, 1));
@@ -416,7 +419,6 @@ fn status_counts_what_there_is() {
     assert_eq!(cache.status().unwrap().actions_alive, 0);
 }
 
-#[test]
 fn many_threads_on_one_cache_never_see_anything_but_whole_objects() {
     let (_folder, cache) = open();
     let barrier = Barrier::new(8);
@@ -463,6 +465,53 @@ fn a_lease_is_had_by_one_at_a_time_and_given_back_when_dropped() {
 }
 
 #[test]
+fn a_lease_of_a_run_is_one_more_name_of_its_file_and_excludes_as_any_other() {
+    use std::os::unix::fs::MetadataExt;
+    let (_folder, run) = open();
+    run.new_run("1").unwrap();
+    let leases = run.folder().join("leases");
+    let names = || fs::metadata(leases.join("run-1")).unwrap().nlink();
+    let (one, two) = (run.try_lease(&key("one")).unwrap(), run.try_lease(&key("two")).unwrap());
+    assert!(one.is_some() && two.is_some());
+    assert_eq!(names(), 3);
+    let (root, other) = (run.folder().to_owned(), Cache::open(run.folder()).unwrap());
+    for cache in [&run, &other] {
+        assert!(cache.try_lease(&key("one")).unwrap().is_none());
+    }
+    assert!(other.lease_holder(&key("one")).unwrap().starts_with("process "));
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| other.lease(&key("one")).map(drop));
+        std::thread::sleep(Duration::from_millis(30));
+        assert!(!waiter.is_finished());
+        drop(one);
+        waiter.join().unwrap().unwrap();
+    });
+    // Those that outlive their run end on their own.
+    drop(run);
+    assert!(other.try_lease(&key("two")).unwrap().is_none());
+    assert!(other.is_run_alive("1").unwrap(), "something of it lives");
+    drop(two);
+    assert!(!other.is_run_alive("1").unwrap());
+    assert!(fs::read_dir(root.join("leases")).unwrap().next().is_none());
+}
+
+#[test]
+fn leases_of_a_dead_run_are_taken_over_one_by_one() {
+    let (_folder, cache) = open();
+    let leases = cache.folder().join("leases");
+    // As a run leaves them that was killed.
+    fs::write(leases.join("run-1"), "process 1 on x").unwrap();
+    for name in ["one", "two"] {
+        fs::hard_link(leases.join("run-1"), leases.join(key(name).to_string())).unwrap();
+    }
+    let one = cache.try_lease(&key("one")).unwrap();
+    assert!(one.is_some());
+    assert!(!cache.is_run_alive("1").unwrap(), "its file is not that of the new lease");
+    assert!(cache.try_lease(&key("two")).unwrap().is_some());
+    cache.gc(&GcOptions::default()).unwrap();
+    assert_eq!(fs::read_dir(&leases).unwrap().count(), 1, "that of the living");
+}
+
 fn what_is_made_has_the_rights_that_the_folder_of_the_cache_gives() {
     use std::os::unix::fs::PermissionsExt;
     let folder = TempDir::new().unwrap();
@@ -480,9 +529,13 @@ fn what_is_made_has_the_rights_that_the_folder_of_the_cache_gives() {
         execute(&cache, "one").unwrap();
         let _lease = cache.try_lease(&key("two")).unwrap().unwrap();
         let run = cache.new_run("1-1").unwrap();
+        let place = |shelf, digest: &Digest| match packed_entry(&cache, shelf, digest) {
+            Some(packed) => cache.packs(shelf).path(&packed.segment),
+            None => cache.path_of(shelf, digest),
+        };
         for path in [
-            object_path(&cache, "one"),
-            record_path(&cache, "one"),
+            place(Shelf::Objects, &Digest::hash(output_of("one"))),
+            place(Shelf::Actions, key("one").digest()),
             cache.layout.leases.join(key("two").to_string()),
         ] {
             assert_eq!(mode(&path), file, "{} in a folder of {root:o}", path.display());

@@ -1,15 +1,19 @@
 //! Looks at every object and record.
 
 use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use fuseline_artifact::Digest;
 
 use crate::cache::Cache;
 use crate::error::CacheError;
 use crate::key::ActionKey;
+use crate::pack::EntryKind;
+use crate::placement::{Shelf, Stored};
 use crate::record::ActionRecord;
 
 /// Result of a verification.
@@ -75,21 +79,20 @@ impl Cache {
                     sizes.insert(checked.digest, checked.size);
                 }
                 Some(problem) => {
-                    let path = self.set_aside(&checked.path);
+                    let path = self.set_stored_aside(Shelf::Objects, &checked.stored);
                     let digest = checked.digest;
                     report.damaged_objects.push(SetAside { digest, path, problem });
                 }
             }
         }
-        for (digest, path) in self.named_files(&self.layout.actions)? {
+        for (digest, stored) in self.all_stored(Shelf::Actions)? {
             let key = ActionKey::from(digest);
-            let record = match self.read_if_there(&path) {
-                Ok(None) => continue,
-                Ok(Some(bytes)) => {
+            let record = match self.read_stored(&stored) {
+                Ok(bytes) => {
                     ActionRecord::decode(&key, &bytes).map_err(|problem| problem.to_string())
                 }
-                Err(CacheError::Read { source, .. }) => Err(format!("it cannot be read: {source}")),
-                Err(error) => return Err(error),
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => Err(format!("it cannot be read: {error}")),
             };
             report.records += 1;
             match record {
@@ -111,7 +114,7 @@ impl Cache {
                     }));
                 }
                 Err(problem) => {
-                    let path = self.set_aside(&path);
+                    let path = self.set_stored_aside(Shelf::Actions, &stored);
                     report.damaged_records.push(SetAside { digest, path, problem });
                 }
             }
@@ -125,18 +128,17 @@ impl Cache {
     }
 
     fn is_whole(&self, digest: &Digest) -> bool {
-        let file = self.store.open(&self.layout.object(digest));
-        file.and_then(Digest::of_reader).is_ok_and(|found| found == *digest)
+        matches!(self.read_object(digest, |_| ()), Ok(Some(())))
     }
 
     /// Hashes every object, on a few threads.
     fn check_objects(&self) -> Result<Vec<Checked>, CacheError> {
-        let files = self.named_files(&self.layout.objects)?;
+        let objects = self.all_stored(Shelf::Objects)?;
         let next = AtomicUsize::new(0);
-        let done = Mutex::new(Vec::with_capacity(files.len()));
+        let done = Mutex::new(Vec::with_capacity(objects.len()));
         let work = || {
-            while let Some((digest, path)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let Some(checked) = self.check_object(*digest, path) else { continue };
+            while let Some((digest, stored)) = objects.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let Some(checked) = self.check_object(*digest, stored) else { continue };
                 done.lock().unwrap_or_else(PoisonError::into_inner).push(checked);
             }
         };
@@ -153,15 +155,41 @@ impl Cache {
     }
 
     /// None when it is gone: a concurrent collection may have removed it.
-    fn check_object(&self, digest: Digest, path: &Path) -> Option<Checked> {
-        let size = self.store.stat(path).ok()?.size;
-        let problem = match self.store.open(path).and_then(Digest::of_reader) {
+    fn check_object(&self, digest: Digest, stored: &Stored) -> Option<Checked> {
+        let (size, found) = match stored {
+            Stored::Packed(packed) => {
+                (u64::from(packed.entry.length), packed.read().map(Digest::hash))
+            }
+            Stored::File(path) | Stored::Stat(path, _) => {
+                let size = self.store.stat(path).ok()?.size;
+                (size, self.store.open(path).and_then(Digest::of_reader))
+            }
+        };
+        let problem = match found {
             Ok(found) if found == digest => None,
             Ok(found) => Some(format!("its digest is {found}")),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
             Err(error) => Some(format!("it cannot be read: {error}")),
         };
-        Some(Checked { digest, path: path.to_owned(), size, problem })
+        Some(Checked { digest, stored: stored.clone(), size, problem })
+    }
+
+    /// Everything on a shelf, by digest: what has a file, then what is in packs.
+    fn all_stored(&self, shelf: Shelf) -> Result<Vec<(Digest, Stored)>, CacheError> {
+        let packs = self.packs(shelf);
+        let files = self.named_files(self.folder_of(shelf))?.into_iter();
+        let mut all: Vec<_> = files.map(|(digest, path)| (digest, Stored::File(path))).collect();
+        let packed = packs.entries(EntryKind::Live).map_err(CacheError::read(packs.folder()))?;
+        all.extend(packed.into_iter().map(|packed| (packed.entry.digest, Stored::Packed(packed))));
+        all.sort_by_key(|(digest, _)| *digest);
+        Ok(all)
+    }
+
+    fn read_stored(&self, stored: &Stored) -> io::Result<Bytes> {
+        match stored {
+            Stored::Packed(packed) => packed.read(),
+            Stored::File(path) | Stored::Stat(path, _) => Ok(self.store.read(path)?.0.into()),
+        }
     }
 
     /// The files of objects or records whose names are digests, in order.
@@ -181,7 +209,7 @@ impl Cache {
 
 struct Checked {
     digest: Digest,
-    path: PathBuf,
+    stored: Stored,
     size: u64,
     problem: Option<String>,
 }

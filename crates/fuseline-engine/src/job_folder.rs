@@ -1,10 +1,11 @@
 //! The jobs of a run, beside its manifest, so that one can be executed again without the workflow.
 //!
 //! `cache/runs/ID/jobs/KEY` is the job of one key: the digest of what follows, and the job as JSON.
-//! A damaged file is no job, and neither is one whose fields do not give its key.
+//! The jobs of a larger run are in packs beside the first. A damaged one is no job, and neither is one whose fields do not give its key.
 //! `cache/runs/ID/batches/N` lists the keys of jobs that are executed together, a line each, all of
 //! one length, so that the i-th is found without reading those before it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -12,17 +13,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fuseline_artifact::Digest;
-use fuseline_cache::{ActionKey, Cache, CacheError};
+use fuseline_cache::{ActionKey, Cache, CacheError, Jobs};
 
 use crate::error::StageError;
 use crate::explain::first_difference;
-use crate::files::open_regular;
 use crate::job::Job;
 use crate::key::{KeyWriter, key_of, owned_fields};
 use crate::kind::Kinds;
 use crate::services::Services;
 
-const JOBS: &str = "jobs";
 const BATCHES: &str = "batches";
 /// Length of a line of a batch: a key in hexadecimal, and the end of the line.
 const BATCH_LINE_BYTES: u64 = 65;
@@ -31,26 +30,21 @@ const BATCH_LINE_BYTES: u64 = 65;
 #[derive(Debug, Clone)]
 pub struct JobFolder {
     run: PathBuf,
+    jobs: Arc<Jobs>,
     batches: Arc<AtomicUsize>,
 }
 
 impl JobFolder {
     /// Makes the folder within that of a run that has begun.
     pub fn create(cache: &Cache, run: &str) -> io::Result<Self> {
-        let run = cache.runs_folder().join(run);
-        fs::create_dir_all(run.join(JOBS))?;
-        Ok(Self { run, batches: Arc::default() })
+        let jobs = cache.jobs(run).map_err(io::Error::other)?;
+        jobs.create_folder()?;
+        Ok(Self { run: cache.runs_folder().join(run), jobs, batches: Arc::default() })
     }
 
     /// Writes a job down, once. One that is cut short by the end of the process is no job.
     pub fn write(&self, job: &Job) -> io::Result<()> {
-        let path = path_of(&self.run, &job.key);
-        match File::create_new(path) {
-            Ok(mut file) => file.write_all(encode(job)?.as_bytes()),
-            // It is tried again, or another action has the same key.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.jobs.put(&job.key, encode(job)?.as_bytes())
     }
 
     /// Writes a batch of jobs down: the jobs, and a file with their keys. The path of that file.
@@ -65,6 +59,8 @@ impl JobFolder {
 
     /// Writes a batch of jobs down that have been written. The path of the file with their keys.
     pub fn write_keys(&self, keys: &[ActionKey]) -> io::Result<PathBuf> {
+        // Whoever executes them looks each up on its own.
+        self.jobs.index();
         let keys: String = keys.iter().map(|key| format!("{key}\n")).collect();
         let folder = self.run.join(BATCHES);
         fs::create_dir_all(&folder)?;
@@ -87,15 +83,19 @@ pub fn read_batch_keys(batch: &Path) -> io::Result<Vec<ActionKey>> {
     text.lines().map(key).collect()
 }
 
-/// The job of a key, from the latest run that has it: one file is looked for in each run, and read.
+/// The job of a key, from the latest run that has it.
 pub fn find_job(cache: &Cache, key: &ActionKey) -> Result<Option<Job>, CacheError> {
-    let runs = cache.runs()?;
-    let mut folders = runs.iter().rev().map(|run| cache.runs_folder().join(run));
-    Ok(folders.find_map(|run| read(&run, key)))
+    for run in cache.runs()?.iter().rev() {
+        if let Some(job) = read(&*cache.jobs(run)?, key) {
+            return Ok(Some(job));
+        }
+    }
+    Ok(None)
 }
 
-/// The i-th job of a batch, counted from 0; none when there is no such job, or it is damaged.
-pub fn read_batch(batch: &Path, index: u64) -> io::Result<Option<Job>> {
+/// The i-th job of a batch of a run of this cache, counted from 0; none when there is no such job,
+/// or it is damaged.
+pub fn read_batch(cache: &Cache, batch: &Path, index: u64) -> io::Result<Option<Job>> {
     let mut file = File::open(batch)?;
     let Some(start) = index.checked_mul(BATCH_LINE_BYTES) else { return Ok(None) };
     file.seek(SeekFrom::Start(start))?;
@@ -105,36 +105,28 @@ pub fn read_batch(batch: &Path, index: u64) -> io::Result<Option<Job>> {
         read => read?,
     }
     let key = str::from_utf8(&line).ok().and_then(|line| line.trim_end().parse().ok());
-    let run = batch.parent().and_then(Path::parent);
-    Ok(run.zip(key).and_then(|(run, key)| read(run, &key)))
+    let run = batch.ancestors().nth(2).and_then(Path::file_name).and_then(OsStr::to_str);
+    let Some((run, key)) = run.zip(key) else { return Ok(None) };
+    Ok(read(&*cache.jobs(run).map_err(io::Error::other)?, &key))
 }
 
-/// The damaged jobs of a run. One that was cut off, and one that another version
+/// The files with damaged jobs of a run. One that was cut off, and one that another version
 /// wrote, do not count.
-pub fn damaged_jobs(cache: &Cache, run: &str) -> Vec<PathBuf> {
-    // There may be none, and another version wrote a file.
-    let entries = fs::read_dir(cache.runs_folder().join(run).join(JOBS)).into_iter().flatten();
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.retain(|path| {
-        read_file(path).is_ok_and(|bytes| bytes.ends_with(b"\n") && text_of(&bytes).is_none())
-    });
+pub fn damaged_jobs(cache: &Cache, run: &str) -> Result<Vec<PathBuf>, CacheError> {
+    let jobs = cache.jobs(run)?;
+    let all = jobs
+        .all()
+        .map_err(|source| CacheError::Read { path: cache.runs_folder().join(run), source })?;
+    let is_damaged = |bytes: &[u8]| bytes.ends_with(b"\n") && text_of(bytes).is_none();
+    let damaged = all.into_iter().filter(|(_, bytes)| is_damaged(bytes));
+    let mut paths: Vec<PathBuf> = damaged.map(|(path, _)| path).collect();
     paths.sort();
-    paths
+    paths.dedup();
+    Ok(paths)
 }
 
-/// The bytes of a regular file.
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    open_regular(path)?.read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn path_of(run: &Path, key: &ActionKey) -> PathBuf {
-    run.join(JOBS).join(key.to_string())
-}
-
-fn read(run: &Path, key: &ActionKey) -> Option<Job> {
-    let job = decode(&read_file(&path_of(run, key)).ok()?)?;
+fn read(jobs: &Jobs, key: &ActionKey) -> Option<Job> {
+    let job = decode(&jobs.get(key).ok()??)?;
     (job.key == *key).then_some(job)
 }
 
@@ -166,8 +158,9 @@ impl Job {
         let stage = (kind.prepare)(&self.options)
             .map_err(|problem| StageError::data(problem.message).at(problem.option))?;
         let Self { seed, path_params, conditions, .. } = self;
+        let passed = &conditions.passed;
         let mut writer =
-            KeyWriter::new(kind, services, *seed, path_params, &conditions.passed, false);
+            KeyWriter::new(kind, services, *seed, path_params, passed, false, Vec::new());
         stage.key(&mut writer);
         let part = writer.finish();
         if let Some(problem) = part.problems.into_iter().next() {

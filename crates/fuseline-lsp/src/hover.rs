@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use fuseline::{markdown_code as code, markdown_text};
 use fuseline_workflow::{Arity, KindSpec, NO_GROUP, Role, Stage, Workflow, functions};
 use lsp_types as lsp;
 use serde_json::Value;
@@ -51,6 +52,13 @@ pub(crate) fn hover(view: &View<'_>, offset: usize) -> Option<lsp::Hover> {
         }),
         range: Some(view.range(&span)),
     })
+}
+
+/// A name of the workflow or of data as Markdown: one that is none, since it is being written or is
+/// hostile, is text and no markup.
+fn shown(text: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "_-.,= ".contains(letter);
+    if text.chars().all(is_plain) { text.to_owned() } else { markdown_text(text) }
 }
 
 fn key(view: &View<'_>, location: &Location<'_>, entry: &Entry) -> Option<String> {
@@ -136,7 +144,7 @@ fn value(
                 let label = labels.iter().find(|label| covers(label));
                 return Some(match label {
                     Some(label) => {
-                        format!("the point **{}** of the axis {}", label.text, axis.text)
+                        format!("the point {} of the axis {}", code(label.text), shown(axis.text))
                     }
                     None => axis_doc(project, axis.text),
                 });
@@ -147,8 +155,10 @@ fn value(
             if let Some(output) = outputs.iter().find(|own| own.name == port || outputs.len() == 1)
             {
                 text = format!(
-                    "`{}`: **{}** {}\n\n---\n\n{text}",
-                    scalar.text, output.artifact, output.doc
+                    "{}: **{}** {}\n\n---\n\n{text}",
+                    code(&scalar.text),
+                    output.artifact,
+                    output.doc
                 );
             }
             if let ["stages", consumer, "inputs", port] = keys.as_slice()
@@ -163,12 +173,16 @@ fn value(
                 keys.last() == Some(&"rule") && (rule.name == scalar.text || rule.id == scalar.text)
             });
             if let Some(rule) = rule {
-                return Some(format!("the fusion rule **{}**\n\n{}", rule.id, rule.file));
+                return Some(format!(
+                    "the fusion rule **{}**\n\n{}",
+                    shown(&rule.id),
+                    code(&rule.file)
+                ));
             }
             resolved(view, location)
         }
         ["axes", axis] => {
-            Some(format!("a point of the axis **{axis}**\n\n{}", axis_doc(project, axis)))
+            Some(format!("a point of the axis **{}**\n\n{}", shown(axis), axis_doc(project, axis)))
         }
         _ => None,
     }
@@ -194,9 +208,10 @@ fn expression_name(
         (axis, None) => project.axis(axis).map(|_| axis_doc(project, axis)),
         (axis, Some(field)) => {
             project.axis(axis)?;
-            let mut text = format!("the field **{field}** of the points of {axis}\n\n");
+            let (field_name, axis_name) = (shown(field), shown(axis));
+            let mut text = format!("the field **{field_name}** of the points of {axis_name}\n\n");
             for (point, value) in project.field_values(axis, field).into_iter().take(MAX_LISTED) {
-                let _ = writeln!(text, "- {point}: `{}`", value.text);
+                let _ = writeln!(text, "- {}: {}", code(&point), code(&value.text));
             }
             Some(text)
         }
@@ -207,7 +222,7 @@ fn expression_name(
 fn param_value(project: &Project, param: &str) -> String {
     let params = project.checked.iter().flat_map(|workflow| &workflow.params);
     let value = params.clone().find(|(name, _)| name == param).map(|(_, value)| value);
-    value.map_or_else(String::new, |value| format!("\n\nNow: `{value}`"))
+    value.map_or_else(String::new, |value| format!("\n\nNow: {}", code(&value.to_string())))
 }
 
 /// A stage kind at length.
@@ -283,18 +298,18 @@ pub(crate) fn option_doc(root: &Value, option: &Value) -> String {
 /// A param as it is declared.
 pub(crate) fn param_doc(param: &Entry) -> String {
     let declared = |key: &str| param.value.get(key).and_then(Node::scalar).map(|s| s.text.as_str());
-    let mut text = format!("the param **{}**", param.key);
+    let mut text = format!("the param **{}**", shown(&param.key));
     if let Some(kind) = declared("type") {
-        text += &format!(", {kind}");
+        text += &format!(", {}", shown(kind));
     }
     let default = declared("default").or_else(|| param.value.scalar().map(|s| s.text.as_str()));
     match default {
-        Some(default) => text += &format!(", `{default}` by default"),
+        Some(default) => text += &format!(", {} by default", code(default)),
         None if param.value.items().is_empty() => text += ", to be set",
         None => {}
     }
     if let Some(help) = declared("help") {
-        text += &format!("\n\n{help}");
+        text += &format!("\n\n{}", markdown_text(help));
     }
     text
 }
@@ -302,18 +317,20 @@ pub(crate) fn param_doc(param: &Entry) -> String {
 /// An axis with its points, and the stages that run over it.
 pub(crate) fn axis_doc(project: &Project, axis: &str) -> String {
     let labels = project.labels(axis);
-    let mut text = format!("the axis **{axis}**");
+    let mut text = format!("the axis **{}**", shown(axis));
     if let Some(outer) = project.axis(axis).and_then(outer_axis) {
-        text += &format!(", within {}", outer.text);
+        text += &format!(", within {}", shown(&outer.text));
     }
     if !labels.is_empty() {
-        let shown = labels.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>().join(", ");
+        let points = labels.iter().take(MAX_LISTED).map(|label| shown(label));
+        let points = points.collect::<Vec<_>>().join(", ");
         let more = labels.len().saturating_sub(MAX_LISTED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        text += &format!(", {} points: {shown}{more}", labels.len());
+        text += &format!(", {} points: {points}{more}", labels.len());
     }
     let fields = project.fields(axis);
     if !fields.is_empty() {
+        let fields: Vec<String> = fields.iter().map(|field| shown(field)).collect();
         text += &format!("\n\nFields: {}", fields.join(", "));
     }
     let runs = |stage: &StageView<'_>| stage.over().iter().any(|own| own.text == axis);
@@ -334,14 +351,14 @@ fn stage_doc(view: &View<'_>, stage: StageView<'_>) -> String {
     let project = &view.project;
     let kinds = project.kinds(stage, view.kinds.catalogue());
     let names: Vec<_> = kinds.iter().map(|kind| format!("`{}`", kind.name)).collect();
-    let mut text = format!("the stage **{}**: {}", stage.name(), names.join(", "));
+    let mut text = format!("the stage **{}**: {}", shown(stage.name()), names.join(", "));
     if let Some(description) = stage.entry.value.get("description").and_then(Node::scalar) {
-        text += &format!("\n\n{}", description.text);
+        text += &format!("\n\n{}", markdown_text(&description.text));
     }
     let over: Vec<_> = stage
         .over()
         .iter()
-        .map(|axis| format!("{} ({})", axis.text, project.labels(axis.text).len()))
+        .map(|axis| format!("{} ({})", shown(axis.text), project.labels(axis.text).len()))
         .collect();
     let actions = checked_stage(project, stage.name()).map(|(_, stage)| stage.actions.len());
     let actions = match actions {
@@ -459,12 +476,12 @@ fn resolved(view: &View<'_>, location: &Location<'_>) -> Option<String> {
     let mut text = String::from("\n\nNow:\n\n");
     match values.as_slice() {
         [] => return None,
-        [(value, ..)] => return Some(format!("\n\nNow: `{value}`")),
+        [(value, ..)] => return Some(format!("\n\nNow: {}", code(value))),
         values => {
             for (value, point, count) in values.iter().take(MAX_LISTED) {
                 let more =
                     if *count > 1 { format!(" and {} more", count - 1) } else { String::new() };
-                let _ = writeln!(text, "- `{value}` at {point}{more}");
+                let _ = writeln!(text, "- {} at {}{more}", code(value), shown(point));
             }
             if values.len() > MAX_LISTED {
                 text += "- …\n";

@@ -4,6 +4,7 @@ use crate::controls::{Check, Status, checks};
 use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{counted, finite, listed, percent, point_values, points, points_pp, size_pp};
 use crate::made_of::{made_of, reads_labels};
+use crate::numbers::Unit;
 use crate::uses::{Use, terms, uses};
 use crate::verdict::{Reading, Verdict, could_turn, gain_sign, is_adjusted, scheme, verdict};
 
@@ -85,6 +86,9 @@ pub fn answer(data: &ReportData) -> Answer {
     Answer { headline, tone, uses, terms, sentences, counts, checks, verdicts }
 }
 
+/// Headline where gaps were found whose tests may reject too often.
+pub(crate) const DOUBTED: &str = "Not shown: the p-value of every gap found may be too small.";
+
 fn headline(
     data: &ReportData,
     counts: &[(Reading, usize)],
@@ -98,12 +102,14 @@ fn headline(
     let within = of(Reading::WithinMargin);
     let none = of(Reading::NoDependence) + within;
     let flagged = of(Reading::EvidenceDerived);
+    let doubted = of(Reading::InDoubt);
     let conditions = counted(total, "native condition");
     if data.settings.frozen {
         return match counts.first().map(|(reading, _)| *reading) {
             Some(Reading::WithGain) => ("Yes, with a gain.".to_owned(), "yes"),
             Some(Reading::Dependence) => ("Yes; a gain is not shown.".to_owned(), "yes"),
             Some(Reading::WithLoss) => ("Yes, but at a loss.".to_owned(), "caution"),
+            Some(Reading::InDoubt) => (DOUBTED.to_owned(), "caution"),
             Some(Reading::Harm) => ("Quality seems to do harm.".to_owned(), "caution"),
             Some(Reading::WithinMargin) => {
                 ("Decisions may change, accuracy by less than the margin.".to_owned(), "no")
@@ -150,6 +156,8 @@ fn headline(
                 .to_owned(),
             "caution",
         )
+    } else if doubted > 0 {
+        (DOUBTED.to_owned(), "caution")
     } else if of(Reading::NotTestable) == total {
         (format!("Not testable, in {}.", every(total)), "open")
     } else if none == total && within > 0 {
@@ -238,6 +246,11 @@ fn sentence(
              so this is not yet reliance on reliability.",
             range(&rows, |row| row.gap)
         ),
+        Reading::InDoubt => format!(
+            "{conditions}: a gap of {}, but a p-value that may be too small. {}",
+            range(&rows, |row| row.gap),
+            reasons(rows.iter().filter_map(|row| row.p_doubt.as_deref()))
+        ),
         Reading::Harm => format!(
             "{conditions}: the interval lies below 0, as if quality did harm. The one-sided test \
              does not test for this, and the interval is not adjusted for the number of \
@@ -320,7 +333,7 @@ fn critical_range(rows: &[&FindingRow], data: &ReportData) -> String {
 }
 
 /// Reasons, each once, as sentences.
-fn reasons<'a>(reasons: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn reasons<'a>(reasons: impl Iterator<Item = &'a str>) -> String {
     let mut each: Vec<&str> = Vec::new();
     for reason in reasons {
         if !each.contains(&reason) {
@@ -369,6 +382,16 @@ fn decisions(native: &[(&FindingRow, Reading)]) -> Option<String> {
 
 /// Sentence on the gains: if they have intervals, and on which side of 0.
 pub(crate) fn gains(native: &[(&FindingRow, Reading)], data: &ReportData) -> Option<String> {
+    if let [(row, _)] = native {
+        let (unit, reference) = (Unit::of_report(data), data.settings.reference());
+        let side = match gain_sign(row)? {
+            std::cmp::Ordering::Greater => "which is above 0",
+            std::cmp::Ordering::Less => "which is below 0",
+            std::cmp::Ordering::Equal => "which is not told from 0",
+        };
+        let gain = unit.interval(row.gain(), row.gain_low, row.gain_high);
+        return Some(format!("Gain over {reference}: {gain}, {side}."));
+    }
     let signs: Vec<std::cmp::Ordering> =
         native.iter().filter_map(|(row, _)| gain_sign(row)).collect();
     let count = |wanted: std::cmp::Ordering| signs.iter().filter(|sign| **sign == wanted).count();

@@ -1,6 +1,8 @@
 //! The findings and what is shown beside them as booktabs tables, and the methods paragraph, for a
 //! paper.
 
+use fuseline_artifact::is_unseen;
+
 use crate::answer::{Answer, answer};
 use crate::arrange::{arrange, column_label};
 use crate::data::{Control, FindingRow, ReportData};
@@ -54,7 +56,8 @@ pub fn latex(data: &ReportData) -> String {
     out
 }
 
-/// One table beside the findings, a page at a time: as wide as it is, or as the line.
+/// One table beside the findings, a page at a time and where it stands, since there may be more than
+/// LaTeX lets float: as wide as it is, or as the line.
 fn supplement(table: &SupplementTable) -> String {
     let mut out = format!("\n\\paragraph{{{}}}\n", escape(table.heading));
     for words in [table.about, &table.words] {
@@ -76,11 +79,10 @@ fn supplement(table: &SupplementTable) -> String {
     for rows in table.rows.chunks(ROWS_ON_A_PAGE) {
         let body: String = rows.iter().map(|cells| line(cells)).collect();
         out.push_str(&format!(
-            "\\begin{{table}}[tp]\n\\centering\\small\\setlength{{\\tabcolsep}}{{3pt}}\n\\caption{{{}}}\n\
+            "\\begin{{center}}\n\\small\\setlength{{\\tabcolsep}}{{3pt}}\n\
              \\setbox0=\\hbox{{\\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n\\toprule\n{}\\midrule\n{body}\
              \\bottomrule\n\\end{{tabular}}}}%\n\
-             \\ifdim\\wd0>\\linewidth\\resizebox{{\\linewidth}}{{!}}{{\\box0}}\\else\\box0\\fi\n\\end{{table}}\n",
-            escape(table.heading),
+             \\ifdim\\wd0>\\linewidth\\resizebox{{\\linewidth}}{{!}}{{\\box0}}\\else\\box0\\fi\n\\end{{center}}\n",
             line(&heads),
         ));
     }
@@ -218,7 +220,7 @@ pub fn escape(text: &str) -> String {
             '\u{202f}' => out.push_str("\\,"),
             '`' => out.push_str("\\textasciigrave{}"),
             '|' => out.push_str("\\textbar{}"),
-            control if control.is_control() => out.push(' '),
+            unseen if is_unseen(unseen) => out.push(' '),
             // Characters that the encoding T1 has.
             latin
                 if latin < '\u{80}'
@@ -262,7 +264,7 @@ fn greek(letter: char) -> Option<&'static str> {
 
 /// Text that stays within a comment.
 pub fn comment(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if is_unseen(c) { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

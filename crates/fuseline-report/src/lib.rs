@@ -33,7 +33,7 @@ pub use data::{
 };
 pub use figures::{Figure, FigureColumn, FigureTable, FigureValues};
 pub use latex::latex;
-pub use markdown::markdown;
+pub use markdown::{code as markdown_code, escape as markdown_text, markdown};
 pub use methods::shell_word;
 pub use numbers::{Metric, MetricRow};
 pub use page::{SCRIPT_DIGEST, fragment, html};

@@ -1,9 +1,11 @@
 //! The report as Markdown: the answer, the table, the methods, and where it comes from.
 
+use fuseline_artifact::is_unseen;
+
 use crate::answer::answer;
 use crate::data::ReportData;
 use crate::format::{p_number, points, size};
-use crate::methods::{QUESTION, command, command_place, methods};
+use crate::methods::{command, command_place, methods, question};
 use crate::numbers::Unit;
 use crate::page::title;
 use crate::supplement_tables::{SupplementTable, tables_for_text};
@@ -16,7 +18,7 @@ pub fn markdown(data: &ReportData) -> String {
     if let Some(description) = &data.asked.description {
         out.push_str(&format!("{}\n\n", escape(description)));
     }
-    out.push_str(&format!("**{QUESTION}** {}\n\n", escape(&answer.headline)));
+    out.push_str(&format!("**{}** {}\n\n", question(data), escape(&answer.headline)));
     for of in &answer.uses {
         out.push_str(&format!("- **{}**{}\n", escape(&of.who), escape(&of.words)));
     }
@@ -159,17 +161,16 @@ pub fn escape(text: &str) -> String {
                 out.push('\\');
                 out.push(character);
             }
-            control if control.is_control() => out.push(' '),
+            unseen if is_unseen(unseen) => out.push(' '),
             other => out.push(other),
         }
     }
     out
 }
 
-/// Text as a code span, whatever backticks it holds.
-fn code(text: &str) -> String {
-    let text: String =
-        text.chars().map(|c| if c.is_control() || c == '|' { ' ' } else { c }).collect();
+/// Text as a code span, whatever backticks it holds; not within a table.
+pub fn code(text: &str) -> String {
+    let text: String = text.chars().map(|c| if is_unseen(c) { ' ' } else { c }).collect();
     let mut fence = "`".to_owned();
     while text.contains(&fence) {
         fence.push('`');

@@ -3,6 +3,8 @@
 //! The output is well-formed XML that an HTML parser reads the same way, so tests can parse
 //! whole pages.
 
+use fuseline_artifact::is_unseen;
+
 /// Elements that HTML never closes.
 const VOID: [&str; 4] = ["br", "input", "link", "meta"];
 /// Elements after which a line may end without adding a visible space.
@@ -154,7 +156,7 @@ impl Element {
 }
 
 /// Writes text so that neither HTML nor XML sees markup in it; characters that XML forbids are
-/// replaced.
+/// replaced, as are those that would turn the direction of what follows.
 fn escape(text: &str, out: &mut String) {
     for character in text.chars() {
         match character {
@@ -165,7 +167,7 @@ fn escape(text: &str, out: &mut String) {
             '\'' => out.push_str("&#39;"),
             '\t' | '\n' => out.push(character),
             '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            control if control.is_control() => out.push('\u{fffd}'),
+            unseen if is_unseen(unseen) => out.push('\u{fffd}'),
             other => out.push(other),
         }
     }
@@ -189,10 +191,10 @@ mod tests {
     #[test]
     fn text_and_attributes_cannot_become_markup() {
         let mut out = String::new();
-        element("p").attr("title", "\"><script>").text("<b>&'\u{0}\u{85}").write(&mut out);
+        element("p").attr("title", "\"><script>").text("<b>&'\u{0}\u{85}\u{202e}").write(&mut out);
         assert_eq!(
             out,
-            "<p title=\"&quot;&gt;&lt;script&gt;\">&lt;b&gt;&amp;&#39;\u{fffd}\u{fffd}</p>\n"
+            "<p title=\"&quot;&gt;&lt;script&gt;\">&lt;b&gt;&amp;&#39;\u{fffd}\u{fffd}\u{fffd}</p>\n"
         );
     }
 

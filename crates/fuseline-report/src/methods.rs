@@ -1,11 +1,18 @@
 //! The methods paragraph, from what was run, and the command that runs it again.
 
+use fuseline_artifact::is_unseen;
+
 use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{count, counted, finite, listed, percent, size_pp};
 use crate::verdict::{asks, scheme};
 
 /// The question that every report answers.
-pub const QUESTION: &str = "Does the fused decision use quality?";
+pub fn question(data: &ReportData) -> &'static str {
+    match data.settings.metric {
+        None => "Does the fused decision use quality?",
+        Some(_) => "Does the fused prediction use quality?",
+    }
+}
 
 /// Sentences to paste into a paper.
 pub fn methods(data: &ReportData) -> Vec<String> {
@@ -111,6 +118,14 @@ fn of_accuracy(data: &ReportData, sentences: &mut Sentences) {
          its mean under permuted quality (Broken-Q), both pooled over all test examples."
             .to_owned(),
     );
+    if !settings.labels.is_empty() {
+        sentences.push(format!(
+            "Every balanced accuracy is the mean over {} labels ({}), each with experts and rules of \
+             its own; a permutation exchanges the qualities of the same examples for all of them.",
+            settings.labels.len(),
+            listed(&settings.labels)
+        ));
+    }
     sentences.topic = Topic::Test;
     sentences.push(format!(
         "p-values are one-sided, (b + 1) / (m + 1) with b of m permutations at least as accurate \
@@ -484,6 +499,15 @@ pub fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,:@+%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()
+    } else if text.chars().any(is_unseen) {
+        // What would do something to a terminal, in the notation of POSIX 2024.
+        let letter = |c: char| match c {
+            '\'' | '\\' => format!("\\{c}"),
+            c if is_unseen(c) && c.is_ascii() => format!("\\x{:02x}", u32::from(c)),
+            c if is_unseen(c) => format!("\\u{:04x}", u32::from(c)),
+            c => c.to_string(),
+        };
+        format!("$'{}'", text.chars().map(letter).collect::<String>())
     } else {
         format!("'{}'", text.replace('\'', "'\\''"))
     }

@@ -1,11 +1,11 @@
 //! The beginning of a table, and a summary of each of its columns.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use fuseline::{FirstRows, Table};
+use fuseline_cache::ObjectFile;
 
 /// Maximum number of rows read.
 pub const MOST_ROWS: usize = 100_000;
@@ -66,11 +66,15 @@ pub struct Numbers {
 }
 
 impl TableView {
-    /// Reads a file; none when it is no table.
-    pub fn read(file: File) -> Result<Option<Self>, String> {
+    /// Reads an object; none when it is no table.
+    pub fn read(object: ObjectFile) -> Result<Option<Self>, String> {
         // Wide tables get fewer rows, so that what is in memory stays bounded.
         let rows = MOST_CELLS / MOST_COLUMNS;
-        let first = Table::first_rows(file, rows.min(MOST_ROWS), MOST_COLUMNS);
+        let rows = rows.min(MOST_ROWS);
+        let first = match object {
+            ObjectFile::Open(file) => Table::first_rows(file, rows, MOST_COLUMNS),
+            ObjectFile::Packed(bytes) => Table::first_rows(bytes, rows, MOST_COLUMNS),
+        };
         let first = first.map_err(|error| format!("the table cannot be read: {error}"))?;
         Ok(first.map(|first| {
             let columns = first.table.columns().map(|(name, column)| summarise(name, column));

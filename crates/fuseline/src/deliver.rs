@@ -7,7 +7,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use fuseline_artifact::{Artifact, ArtifactKind, Digest, Sequence};
-use fuseline_cache::{Cache, ObjectReader, open_regular};
+use fuseline_cache::{Cache, ObjectFile, ObjectReader, open_regular};
 use fuseline_engine::FileDigests;
 
 use crate::error::Error;
@@ -51,8 +51,11 @@ pub fn object(
 
 /// True if an object is a table whose rows are points of axes, by its metadata alone.
 fn has_axes(cache: &Cache, digest: &Digest) -> Result<bool, Error> {
-    let Some(file) = cache.open_object_file(digest)? else { return Ok(false) };
-    let first = Table::first_rows(file, 0, 0)?;
+    let first = match cache.open_object_file(digest)? {
+        Some(ObjectFile::Open(file)) => Table::first_rows(file, 1, 1)?,
+        Some(ObjectFile::Packed(bytes)) => Table::first_rows(bytes, 1, 1)?,
+        None => None,
+    };
     Ok(first.is_some_and(|first| first.metadata.contains_key("axes")))
 }
 

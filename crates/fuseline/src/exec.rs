@@ -61,7 +61,7 @@ pub fn exec(cache: &Cache, key: &ActionKey, options: &ExecOptions) -> Result<Exe
 /// the batch lies in.
 pub fn exec_batch(batch: &Path, index: u64, options: &ExecOptions) -> Result<Execution, Error> {
     let (batch, cache) = cache_of_batch(batch)?;
-    exec_job(&cache, batch_job(&batch, index)?, options)
+    exec_job(&cache, batch_job(&cache, &batch, index)?, options)
 }
 
 /// Executes the i-th part of a batch, counted from 0, of so many actions each: one after the other,
@@ -93,7 +93,7 @@ pub fn exec_chunk(
     let mut outcomes = OutcomeWriter::begin(&path, &machine).map_err(unwritten)?;
     let kinds = fuseline_stages::kinds();
     let mut failed = 0;
-    let mut jobs = indices.into_iter().map(|index| batch_job(&batch, index)).peekable();
+    let mut jobs = indices.into_iter().map(|index| batch_job(&cache, &batch, index)).peekable();
     while let Some(job) = jobs.next() {
         let job = job?;
         // Jobs of one stage share their services, and what they read and make.
@@ -156,8 +156,8 @@ fn cache_of_batch(batch: &Path) -> Result<(PathBuf, Cache), Error> {
     Ok((batch, cache))
 }
 
-fn batch_job(batch: &Path, index: u64) -> Result<Job, Error> {
-    read_batch(batch, index)
+fn batch_job(cache: &Cache, batch: &Path, index: u64) -> Result<Job, Error> {
+    read_batch(cache, batch, index)
         .map_err(unreadable(batch))?
         .ok_or_else(|| Error::request(format!("the batch {} has no job {index}", batch.display())))
 }

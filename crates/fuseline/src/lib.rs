@@ -135,7 +135,7 @@ pub use fuseline_remote::{
     AddressError, RemoteAddress, RemoteCache, RemoteMode, RemoteReport, RemoteSettings,
     RemoteStatus, Requests, Transfer,
 };
-pub use fuseline_report::Checklist;
+pub use fuseline_report::{Checklist, markdown_code, markdown_text};
 pub use fuseline_workflow::{Diagnostic, Files};
 
 pub use action_log::{ActionLog, action_warnings};

@@ -3,13 +3,15 @@
 //! Knows Arrow columns and how to write them as text. Knows nothing of plans or caches.
 //! **Invariant:** no form but the one for people rounds a number.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions,
+    StringArray,
+};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use arrow::error::ArrowError;
@@ -17,6 +19,7 @@ use bytes::Bytes;
 use fuseline_artifact::{Artifact, ArtifactKind, INNER_FOLD, Payload, in_one};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::{ArrowWriter, ProjectionMask};
+use parquet::file::reader::ChunkReader;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 use thiserror::Error;
@@ -143,7 +146,7 @@ impl Table {
     }
 
     /// The table in the bytes of a Parquet file with the types and the metadata of its columns, where
-    /// its rows are points of axes; `None` when they are something else.
+    /// its rows are points and the labels of an axis are numbers; `None` when they are something else.
     pub fn points(bytes: Bytes) -> Result<Option<Self>, TableError> {
         if !bytes.starts_with(b"PAR1") {
             return Ok(None);
@@ -153,18 +156,19 @@ impl Table {
         let Some(axes) = schema.metadata().get("axes") else { return Ok(None) };
         let axes = names_in(Some(axes));
         let batch = in_one(reader.build()?)?.with_schema(schema)?;
-        Ok(Some(Self { batch, axes, is_decimal: false }))
+        let table = Self { batch, axes, is_decimal: false };
+        let is_numeric = table.with_numeric_axes()?.schema() != table.batch.schema();
+        Ok(is_numeric.then_some(table))
     }
 
     /// The first rows and columns of the table in a Parquet file, without reading the others;
     /// `None` when it is something else.
     pub fn first_rows(
-        mut file: File,
+        file: impl ChunkReader + 'static,
         rows: usize,
         columns: usize,
     ) -> Result<Option<FirstRows>, TableError> {
-        let mut magic = [0; 4];
-        let is_parquet = file.read_exact(&mut magic).is_ok() && magic == *b"PAR1";
+        let is_parquet = file.len() >= 4 && file.get_bytes(0, 4)?[..] == *b"PAR1";
         if !is_parquet {
             return Ok(None);
         }
@@ -213,7 +217,10 @@ impl Table {
         for (field, column) in table.schema().fields().iter().zip(table.columns()) {
             spell_out(field.name(), column, &classes, &mut fields, &mut columns)?;
         }
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+        // Without any column nothing else says how many rows there are.
+        let rows = RecordBatchOptions::new().with_row_count(Some(table.num_rows()));
+        let schema = Arc::new(Schema::new(fields));
+        let batch = RecordBatch::try_new_with_options(schema, columns, &rows)?;
         let is_decimal = kind == Some(ArtifactKind::Table.name());
         Ok(Self { batch, axes: names_in(axes), is_decimal })
     }
@@ -313,11 +320,11 @@ impl Table {
     /// text that a spreadsheet would run as a formula has a `'` before it.
     fn csv(&self) -> Result<Vec<u8>, TableError> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(self.names().into_iter().map(inert))?;
+        writer.write_record(self.names().iter().map(|name| inert(name).into_owned()))?;
         for row in 0..self.rows() {
             let cells = self.batch.columns().iter().map(|column| match cell(column, row) {
                 Cell::Missing => String::new(),
-                Cell::Text(text) => inert(text),
+                Cell::Text(text) => inert(&text).into_owned(),
                 Cell::Integer(number) => number.to_string(),
                 Cell::Float(number) if self.is_decimal => number.to_string(),
                 Cell::Float(number) => format!("{number:?}"),
@@ -375,9 +382,9 @@ fn numbers(labels: &StringArray) -> Option<ArrayRef> {
 
 /// A text that no spreadsheet takes for a formula: such a one, unless it is a number, gets a `'`
 /// before it.
-fn inert(text: String) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.len() > 1;
-    if is_formula && text.parse::<f64>().is_err() { format!("'{text}") } else { text }
+fn inert(text: &str) -> Cow<'_, str> {
+    let begins = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.len() > 1;
+    if begins && text.parse::<f64>().is_err() { format!("'{text}").into() } else { text.into() }
 }
 
 /// A column as plain ones: a list becomes a column for each of its places, a category its name.

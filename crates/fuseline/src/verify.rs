@@ -35,7 +35,7 @@ pub fn find_unsound_files(cache: &Cache) -> Result<Vec<UnsoundFile>, Error> {
         {
             note(folder.join(CONTEXT_FILE), format!("it {problem}"));
         }
-        for path in damaged_jobs(cache, &run) {
+        for path in damaged_jobs(cache, &run)? {
             note(path, "it is no job".to_owned());
         }
     }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+pub use fuseline_artifact::is_unseen;
+
 /// A text as a terminal shows it and nothing else: letters that move a cursor, set a title or turn
 /// the direction of writing, wherever they come from, are shown by their numbers. Lines and
 /// tabulators stay.
@@ -18,13 +20,6 @@ pub fn visible(text: &str) -> Cow<'_, str> {
         }
     }
     shown.into()
-}
-
-/// True if a letter has an effect other than to be shown in its place.
-pub fn is_unseen(letter: char) -> bool {
-    let is_mark = matches!(letter, '\u{200e}' | '\u{200f}');
-    let turns = is_mark || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    letter.is_control() || turns || matches!(letter, '\u{2028}' | '\u{2029}')
 }
 
 /// A text of as many bytes in which no letter does anything but begin lines, for where places count

@@ -204,6 +204,12 @@ const LOCAL: [&str; 16] = [
 /// Types of filesystems whose locks are those of the whole cluster.
 const OF_CLUSTER: [&str; 5] = ["gpfs", "ceph", "gfs2", "ocfs2", "wekafs"];
 
+/// True if a folder lies on a filesystem of this machine, which every process on it sees alike.
+pub(crate) fn is_of_one_machine(folder: &Path) -> bool {
+    let (filesystem, options) = filesystem(folder);
+    matches!(judge(&filesystem, &options), Locks::OfThisMachine(_))
+}
+
 /// Judges a filesystem by its type and its mount options.
 fn judge(filesystem: &str, options: &str) -> Locks {
     let has = |wanted: &[&str]| options.split(',').find(|option| wanted.contains(option));

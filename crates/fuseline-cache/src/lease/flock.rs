@@ -1,19 +1,28 @@
 //! Leases that are locks of the kernel: they end with their process, however that ends.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::error::CacheError;
+use crate::layout::temporary_beside;
 use crate::store::follow_mode;
+
+/// Time between two looks at a name of a file whose lock outlasts it.
+const LOOK_AT_NAME: Duration = Duration::from_millis(5);
 
 /// A lock on a file in `leases/`. The file alone means nothing: one that a dead process has left is
 /// taken over at once.
 #[derive(Debug)]
-pub(super) struct FileLock {
+pub(crate) struct FileLock {
     file: File,
     path: PathBuf,
+    /// Further names of the file, each of which is a lease.
+    links: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl FileLock {
@@ -39,11 +48,20 @@ impl FileLock {
                 }
                 Err(error) => return Err(CacheError::write(path)(error)),
             };
-            let locked =
-                if wait { file.lock().map_err(TryLockError::Error) } else { file.try_lock() };
+            // One of several names of a file is given back before the lock is.
+            let is_linked = file.metadata().is_ok_and(|metadata| metadata.nlink() > 1);
+            let locked = match wait && !is_linked {
+                true => file.lock().map_err(TryLockError::Error),
+                false => file.try_lock(),
+            };
             match locked {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::WouldBlock) => {
+                    if wait {
+                        std::thread::sleep(LOOK_AT_NAME);
+                    }
+                    return Ok(None);
+                }
                 Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {
                     continue;
                 }
@@ -56,7 +74,12 @@ impl FileLock {
             if !is_at(&file, path) {
                 continue;
             }
-            let lock = Self { file, path: path.to_owned() };
+            let file = match is_linked {
+                // A dead process has left it, whose other leases are no business of this lock.
+                true => replace_locked(path).map_err(CacheError::write(path))?.unwrap_or(file),
+                false => file,
+            };
+            let lock = Self { file, path: path.to_owned(), links: Mutex::default() };
             lock.write_holder().map_err(CacheError::write(path))?;
             return Ok(Some(lock));
         }
@@ -77,6 +100,57 @@ impl FileLock {
             Err(error) if is_full(&error) => Ok(()),
             written => written,
         }
+    }
+}
+
+/// A lease that is one more name of a file that its process holds a lock on: no file is made,
+/// written or locked for it.
+#[derive(Debug)]
+pub(super) struct LinkedLock {
+    path: PathBuf,
+    /// The lock lasts at least as long as the name.
+    lock: Arc<FileLock>,
+}
+
+impl LinkedLock {
+    /// Takes a lease whose file is not there. None when it is there, or the filesystem refuses: then
+    /// [`FileLock::acquire`] says who has it.
+    ///
+    /// The kernel makes the name for one of all that try at once, and the file that it leads to is
+    /// locked already: whoever opens it finds it held.
+    pub fn acquire(path: &Path, lock: &Arc<FileLock>) -> Option<Self> {
+        if !lock.links().insert(path.to_owned()) {
+            return None;
+        }
+        let linked = fs::hard_link(&lock.path, path);
+        // A name that this process has made and knows nothing of: the answer of a file server was
+        // lost. And what was linked may be another's, where somebody removed the file of the lock.
+        let exists = match &linked {
+            Ok(()) => true,
+            Err(error) => error.kind() == ErrorKind::AlreadyExists,
+        };
+        if exists && is_at(&lock.file, path) {
+            return Some(Self { path: path.to_owned(), lock: lock.clone() });
+        }
+        if linked.is_ok() {
+            let _ = fs::remove_file(path);
+        }
+        lock.links().remove(path);
+        None
+    }
+}
+
+impl Drop for LinkedLock {
+    fn drop(&mut self) {
+        // Left behind, the name is that of a lease of this process for as long as it lives.
+        let _ = fs::remove_file(&self.path);
+        self.lock.links().remove(&self.path);
+    }
+}
+
+impl FileLock {
+    fn links(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -111,6 +185,20 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 pub(super) fn holder(path: &Path) -> Option<String> {
     let holder = fs::read_to_string(path).ok()?;
     is_held(path).then(|| holder.trim_end().to_owned())
+}
+
+/// Puts a file of its own, locked, in the place of one that this process has locked under this name.
+/// None where no file can be made.
+fn replace_locked(path: &Path) -> io::Result<Option<File>> {
+    let temporary = temporary_beside(path);
+    let file = match File::options().create_new(true).write(true).read(true).open(&temporary) {
+        Ok(file) => file,
+        Err(error) if is_full(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    file.lock()?;
+    fs::rename(&temporary, path)?;
+    Ok(Some(file))
 }
 
 /// Removes a lease file that this user may not write to, unless its holder is alive. Whether it was

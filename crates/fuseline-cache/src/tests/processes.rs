@@ -34,6 +34,7 @@ impl Helper {
     }
 
     fn start_by(mut command: Command, task: &str, folder: &Path) -> Self {
+        forms::hand_on(&mut command);
         let mut child = command
             .args(["--exact", "tests::processes::helper", "--ignored", "--nocapture"])
             .env(TASK, task)
@@ -139,6 +140,12 @@ fn helper() {
     }
 }
 
+in_both_forms! {
+    eight_processes_on_one_cache_execute_every_action_once
+    a_writer_killed_at_any_moment_leaves_nothing_half_written
+    a_run_beside_a_collection_in_another_process_finds_all_that_it_has_seen
+}
+
 #[test]
 fn a_second_run_takes_over_when_the_holder_of_a_lease_is_killed() {
     let (_folder, cache) = open();
@@ -175,7 +182,6 @@ fn a_holder_that_is_stopped_keeps_its_lease_until_it_goes_on_or_dies() {
     assert!(cache.try_lease(&key("one")).unwrap().is_some());
 }
 
-#[test]
 fn eight_processes_on_one_cache_execute_every_action_once() {
     let (_folder, cache) = open();
     let helpers: Vec<_> = (0..8).map(|_| Helper::start("execute", cache.folder())).collect();
@@ -186,7 +192,6 @@ fn eight_processes_on_one_cache_execute_every_action_once() {
     assert_eq!(cache.status().unwrap().damaged, 0);
 }
 
-#[test]
 fn a_writer_killed_at_any_moment_leaves_nothing_half_written() {
     let (_folder, cache) = open();
     let mut records = 0;
@@ -206,6 +211,8 @@ fn a_writer_killed_at_any_moment_leaves_nothing_half_written() {
     age(cache.folder(), Duration::from_secs(1_000_000));
     let all = cache.gc(&GcOptions { keep_runs: 0, ..GcOptions::default() }).unwrap();
     assert_eq!((all.records, all.kept_objects), (records, 0));
+    // Segments of the dead are read by nobody any more, and gone.
+    assert!(forms::segments(&cache, Shelf::Objects).is_empty());
     let left = fs::read_dir(cache.folder().join("objects")).unwrap();
     assert_eq!(
         left.map(|shard| fs::read_dir(shard.unwrap().path()).unwrap().count()).sum::<usize>(),
@@ -213,7 +220,6 @@ fn a_writer_killed_at_any_moment_leaves_nothing_half_written() {
     );
 }
 
-#[test]
 fn a_run_beside_a_collection_in_another_process_finds_all_that_it_has_seen() {
     let (_folder, cache) = open();
     for action in 0..40 {

@@ -171,6 +171,7 @@ fn status(cache: Cache, remote: Option<&RemoteSettings>, format: Format) -> Resu
                 "object_bytes": status.object_bytes,
                 "records": status.records,
                 "record_bytes": status.record_bytes,
+                "packs": status.packs,
                 "runs": status.runs,
                 "runs_alive": status.runs_alive,
                 "actions_alive": status.actions_alive,
@@ -195,13 +196,14 @@ fn status(cache: Cache, remote: Option<&RemoteSettings>, format: Format) -> Resu
         }
         Format::Human => {
             let mut text = format!(
-                "{}\n  {} objects, {}\n  {} action records, {}\n  {} runs, {} going on with {} \
-                 actions\n  {} damaged files set aside\n  leases: {}",
+                "{}\n  {} objects, {}\n  {} action records, {}\n  {} packs of small ones\n  {} runs, {} \
+                 going on with {} actions\n  {} damaged files set aside\n  leases: {}",
                 cache.folder().display(),
                 status.objects,
                 amount::bytes(status.object_bytes),
                 status.records,
                 amount::bytes(status.record_bytes),
+                status.packs,
                 status.runs,
                 status.runs_alive,
                 status.actions_alive,

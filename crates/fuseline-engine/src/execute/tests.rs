@@ -399,9 +399,9 @@ fn a_job_is_written_down_and_found_again_and_a_damaged_one_is_none() {
 
     let early = find_job(&cache, &outcome.keys[0].unwrap()).unwrap().unwrap();
     let batch = folder.write_batch([&early, &job].into_iter()).unwrap();
-    assert_eq!(read_batch(&batch, 1).unwrap().unwrap().key, key);
-    assert!(read_batch(&batch, 2).unwrap().is_none());
-    assert!(read_batch(&batch, u64::MAX).unwrap().is_none());
+    assert_eq!(read_batch(&cache, &batch, 1).unwrap().unwrap().key, key);
+    assert!(read_batch(&cache, &batch, 2).unwrap().is_none());
+    assert!(read_batch(&cache, &batch, u64::MAX).unwrap().is_none());
 
     let changed = Job { seed: job.seed, options: Default::default(), ..job };
     assert!(

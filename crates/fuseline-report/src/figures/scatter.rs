@@ -32,10 +32,20 @@ pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
         scatter(data, arrangement, "gap-gain", &gap, &gain),
     ];
     let figures: Vec<Figure> = figures.into_iter().flatten().collect();
-    let both = if figures.len() == 3 {
-        " In the last, a point to the right of 0 and at or below it is dependence without benefit."
-    } else {
-        ""
+    let has = |name: &str| figures.iter().any(|figure| figure.name.starts_with(name));
+    let headroom = match has("headroom") {
+        true => {
+            "Headroom is what an oracle that picks the right modality for each example would add \
+             to the fused decision. Little headroom leaves quality little to do. "
+        }
+        false => "",
+    };
+    let both = match has("gap-gain") {
+        true => {
+            " In gain against gap, a point to the right of 0 and at or below it is dependence \
+             without benefit."
+        }
+        false => "",
     };
     let left_out = if shown(arrangement).len() < arrangement.groups.len() {
         " Positive controls are left out: their gaps would squeeze the rest together."
@@ -45,9 +55,8 @@ pub fn scatters(data: &ReportData, arrangement: &Arrangement) -> FigureSet {
     FigureSet {
         heading: "Headroom, gap and gain",
         caption: format!(
-            "Headroom is what an oracle that picks the right modality for each example would add \
-             to the fused decision. Little headroom leaves quality little to do. Marks that would \
-             cover each other stand side by side; what each says is its true value.{both}{left_out}"
+            "{headroom}Marks that would cover each other stand side by side; what each says is its \
+             true value.{both}{left_out}"
         ),
         figures,
     }
@@ -84,7 +93,8 @@ fn scatter(
             }
         }
     }
-    if points.is_empty() {
+    // One point is against nothing.
+    if points.len() < 2 {
         return None;
     }
     let (left, right, top, bottom) = (52.0, WIDTH - 12.0, 30.0, 270.0);

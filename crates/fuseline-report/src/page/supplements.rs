@@ -99,7 +99,7 @@ mod tests {
         let (markdown, latex) = (crate::markdown(&data), crate::latex(&data));
         for heading in ["What quality is used for", "Reliability curves", "Gaps by subgroup"] {
             assert!(markdown.contains(&format!("\n## {heading}\n")), "{heading}");
-            assert!(latex.contains(&format!("\\caption{{{heading}}}")), "{heading}");
+            assert!(latex.contains(&format!("\\paragraph{{{heading}}}")), "{heading}");
         }
         assert!(latex.contains("graphicx"));
     }

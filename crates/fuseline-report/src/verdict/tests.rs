@@ -110,6 +110,20 @@ fn cases() -> Vec<(&'static str, Vec<FindingRow>)> {
             vec![FindingRow { p_value: Some(0.0042), p_adjusted: Some(0.0504), ..native() }],
         ),
         (
+            "gap, a p-value in doubt",
+            vec![FindingRow {
+                p_doubt: Some("groups are alike: ask others".to_owned()),
+                ..native()
+            }],
+        ),
+        (
+            "nothing found, and in doubt",
+            vec![FindingRow {
+                p_doubt: Some("groups are alike: ask others".to_owned()),
+                ..nothing_found()
+            }],
+        ),
+        (
             "not testable",
             vec![FindingRow {
                 not_testable: Some("quality has one value".to_owned()),

@@ -163,8 +163,7 @@ fn outputs(
 
 /// The length of an object that is there.
 pub fn size(cache: &Cache, digest: &Digest) -> Option<u64> {
-    let file = cache.open_object_file(digest).ok().flatten()?;
-    file.metadata().ok().map(|metadata| metadata.len())
+    cache.open_object_file(digest).ok().flatten()?.size().ok()
 }
 
 /// Messages of an action while it was executed: its last lines in the log of the run.

@@ -1,7 +1,6 @@
 //! One artifact: its schema, its first rows, and a summary of each column; a report as it is, in a
 //! sandbox.
 
-use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use axum::http::header::{self, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
 use fuseline_artifact::{ArtifactKind, Digest};
+use fuseline_cache::ObjectFile;
 use fuseline_engine::ManifestAction;
 use fuseline_report::markup::{Element, element};
 use tokio::sync::mpsc;
@@ -313,7 +313,7 @@ pub async fn raw(
     response
 }
 
-fn send(mut file: File, sender: &mpsc::Sender<std::io::Result<Bytes>>) {
+fn send(mut file: ObjectFile, sender: &mpsc::Sender<std::io::Result<Bytes>>) {
     loop {
         let mut part = vec![0; PART];
         let part = match file.read(&mut part) {

@@ -42,6 +42,7 @@ fn held(status: &CacheStatus) -> Element {
     section("What it holds").child(facts([
         row("objects", format!("{}, {}", count(status.objects), bytes(status.object_bytes))),
         row("action records", format!("{}, {}", count(status.records), bytes(status.record_bytes))),
+        row("packs of small ones", count(status.packs)),
         row("runs", count(status.runs)),
         row("runs going on", count(status.runs_alive)),
         row("actions being executed", count(status.actions_alive)),

@@ -76,8 +76,8 @@ fn row(app: &App, run: &str) -> Vec<Element> {
     // What tells runs apart comes first: a phone shows few columns at once.
     let cells = |workflow: &str, status: &str, more: Vec<Element>| {
         let address = || format!("/runs/{run}");
-        let name = if workflow.is_empty() { plain("") } else { link(address(), cut(workflow, 80)) };
-        let mut cells = vec![name, tick, state(status), link(address(), run)];
+        let name = if workflow.is_empty() { "unknown".to_owned() } else { cut(workflow, 80) };
+        let mut cells = vec![link(address(), name), tick, state(status), link(address(), run)];
         cells.extend(more);
         cells.resize_with(9, || plain(""));
         cells

@@ -173,3 +173,21 @@ fn axes_whose_labels_are_numbers_are_numbers_in_every_form_and_names_stay_names(
     )]);
     assert_eq!(text(&plain.unwrap(), Form::Json), "[\n{\"fold\":\"0\"}\n]\n");
 }
+
+#[test]
+fn metadata_of_a_file_are_read_without_any_column() {
+    use std::io::{Seek as _, Write as _};
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&evidence().write(Form::Parquet).unwrap()).unwrap();
+    file.rewind().unwrap();
+    let first = Table::first_rows(file, 0, 0).unwrap().unwrap();
+    assert_eq!((first.rows, first.names.len()), (3, evidence().names().len()));
+    assert_eq!((first.table.rows(), first.table.names()), (0, Vec::new()));
+}
+
+#[test]
+fn a_formula_is_a_text_in_a_spreadsheet() {
+    let texts = ["=cmd()|calc", "+1+1", "-x", "@sum", "-0.5", "+2", "=", "a=b", "'=x", ""];
+    let expected = ["'=cmd()|calc", "'+1+1", "'-x", "'@sum", "-0.5", "+2", "=", "a=b", "'=x", ""];
+    assert_eq!(texts.map(|text| inert(text).into_owned()), expected);
+}
