@@ -4,6 +4,7 @@
 use std::fs;
 
 use fuseline_tests::Lab;
+use fuseline_tests::kills::SMALL;
 use serde_json::Value;
 
 const TABLE: &str = "fuseline: 1
@@ -96,9 +97,7 @@ fn run_file(lab: &Lab, name: &str) -> std::path::PathBuf {
 
 #[test]
 fn what_is_read_back_from_a_cache_is_input_and_verify_looks_at_it() {
-    let lab = Lab::with_workflow(
-        &fs::read_to_string(fuseline_tests::root().join("tests/cases/small.yaml")).expect("text"),
-    );
+    let lab = Lab::with_workflow(SMALL);
     lab.run(["run", "workflow.yaml"]).success();
     lab.run(["cache", "verify"]).success();
     let manifest = fs::read_to_string(run_file(&lab, "manifest.json")).expect("text");
