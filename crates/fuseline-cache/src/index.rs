@@ -33,8 +33,8 @@ pub(crate) const INDEX: &str = ".index";
 /// Number of objects that are worth a thread.
 const A_THREADS_WORTH: usize = 512;
 
-/// What an index's file ends with, for whoever repeats a run: as long as all the rest or longer, so
-/// that it is read only where it is needed.
+/// End of an index's file, for whoever repeats a run: as long as all the rest or longer, so that it
+/// is read only where it is needed.
 pub struct Attachment {
     file: Box<dyn ReadSeek>,
     offset: u64,
@@ -48,8 +48,8 @@ impl Attachment {
         self.size
     }
 
-    /// True if it is these bytes, in parts.
-    pub fn is(&self, parts: &[Bytes]) -> bool {
+    /// True if it holds these bytes, in parts.
+    pub fn holds(&self, parts: &[Bytes]) -> bool {
         let size: usize = parts.iter().map(Bytes::len).sum();
         size as u64 == self.size && digest_of_parts(parts) == self.digest
     }

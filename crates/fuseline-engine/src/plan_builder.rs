@@ -148,7 +148,7 @@ fn wanted(workflow: &Workflow, only: &[usize]) -> Vec<bool> {
     wanted
 }
 
-/// What all variants of a stage share while they are prepared.
+/// Parts of a stage that all of its variants share while they are prepared.
 struct StageContext<'a> {
     workflow: &'a Workflow,
     kinds: &'a Kinds,
@@ -173,9 +173,7 @@ impl<'a> StageContext<'a> {
         let stated = conditions::isolation(workflow, &stage.execution);
         let mut read: Vec<(usize, Arc<[PlannedInput]>)> = Vec::new();
         for variant in &stage.variants {
-            if read.last().is_none_or(|(kind, _)| *kind != variant.kind)
-                && read.iter().all(|(kind, _)| *kind != variant.kind)
-            {
+            if read.iter().all(|(kind, _)| *kind != variant.kind) {
                 read.push((variant.kind, inputs_read(stage, variant, kinds)));
             }
         }

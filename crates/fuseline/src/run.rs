@@ -38,7 +38,7 @@ pub(crate) struct RunHandle {
     pub remote: Option<Arc<RemoteCache>>,
     /// The index as it was written, until [`RunHandle::with_existing_objects`].
     pub index: Index,
-    /// What the index has for a run that repeats the last one.
+    /// Attachment of the index, for a run that repeats the last one.
     pub attachment: Option<Attachment>,
 }
 
@@ -388,7 +388,7 @@ fn keep_index(handle: &RunHandle, update: Option<&Index>, kept: &KeptNote) {
     let RunHandle { cache, file, index, attachment: before, .. } = handle;
     let KeptNote { note, attachment } = kept;
     let is_attached = || match before {
-        Some(before) => before.is(attachment),
+        Some(before) => before.holds(attachment),
         None => attachment.is_empty(),
     };
     if update.is_none() && index.note() == note && is_attached() {

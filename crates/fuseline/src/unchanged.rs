@@ -51,8 +51,8 @@ struct Note {
     manifest: u64,
 }
 
-/// What the index keeps for the next run besides its actions; nothing when it cannot repeat this
-/// one.
+/// Data that the index keeps for the next run besides its actions; empty when that cannot repeat
+/// this one.
 #[derive(Default)]
 pub(crate) struct KeptNote {
     pub note: Vec<u8>,
@@ -148,7 +148,7 @@ pub(crate) struct EndedRun<'r> {
     pub plan: &'r Plan<'r>,
 }
 
-/// What the next run needs to repeat one that has ended; none when it cannot be repeated.
+/// Data with which the next run repeats one that has ended; none when it cannot be repeated.
 pub(crate) fn note(
     run: &EndedRun<'_>,
     outcome: &Outcome,

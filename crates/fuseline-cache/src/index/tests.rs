@@ -202,7 +202,7 @@ fn a_note_is_found_with_the_index_as_long_as_all_objects_are_there() {
     let (index, attachment) = cache.index_as_written(Path::new("w"));
     assert_eq!(index.note(), b"note");
     let mut attachment = attachment.unwrap();
-    assert!(attachment.is(&parts) && !attachment.is(&parts[1..]));
+    assert!(attachment.holds(&parts) && !attachment.holds(&parts[1..]));
     assert!(attachment.is_sound().unwrap());
     cache.new_run("1").unwrap();
     cache.write_run_file_with("1", "file", &[b"head "], &mut attachment, 1..6).unwrap();
