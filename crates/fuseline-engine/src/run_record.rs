@@ -32,7 +32,9 @@ pub const EVENTS_FILE: &str = "events.jsonl";
 /// Usual bytes of an action in a manifest.
 const ACTION: usize = 256;
 /// Number of actions that are written at a time.
-pub(crate) const PART: usize = 512;
+///
+/// Tests have smaller parts, whose objects have files of their own.
+pub(crate) const PART: usize = if cfg!(test) { 64 } else { 512 };
 /// Bytes of buffered lines that are written without waiting for more.
 const MOST_LINES: usize = 1 << 16;
 
