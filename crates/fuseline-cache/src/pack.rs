@@ -291,7 +291,7 @@ impl Packs {
             written = self.store.sync(&self.path(&writer.name));
         }
         if let Err(error) = written {
-            // What is cut off ends the segment. It is not sealed, and the next entry begins another.
+            // What is cut off ends the segment: the next entry begins another.
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             if let Some(segment) = state.segment_mut(&writer.name) {
                 (segment.is_own, segment.is_sealed) = (false, true);
@@ -377,8 +377,8 @@ impl Packs {
         Ok(Writer { name, file, size: 0 })
     }
 
-    /// Looks at the folder, and at the segments that others append to. True if anything may be known
-    /// that was not before.
+    /// Looks at the folder, and at the segments that others append to. True if anything may be
+    /// known that was not before.
     ///
     /// With `always`, whatever the time of the folder says.
     pub fn refresh(&self, always: bool) -> io::Result<bool> {

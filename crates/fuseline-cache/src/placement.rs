@@ -199,7 +199,7 @@ impl Cache {
         let buried = packs.bury(packed).map_err(CacheError::write(packs.folder()));
         if let Err(error) = declared.and(buried) {
             let error = error.with_cause();
-            tracing::warn!(segment = %packed.segment, %error, "a damaged entry cannot be set aside");
+            tracing::warn!(segment = %packed.segment, %error, "a damaged entry stays");
         }
         match copied {
             Ok(()) => aside,

@@ -224,7 +224,8 @@ impl Cache {
         Ok(())
     }
 
-    /// Adds the objects of a record in a pack. An unreadable one reaches nothing; `verify` finds it.
+    /// Adds the objects of a record in a pack. One that cannot be read reaches nothing; `verify`
+    /// finds it.
     pub(super) fn reach_packed(&self, packed: &Packed, reached: &mut BTreeSet<Digest>) {
         let key = ActionKey::from(packed.entry.digest);
         let Ok(bytes) = packed.read() else { return };
@@ -244,8 +245,8 @@ impl Cache {
         packs.forget_listing();
     }
 
-    /// Gives the segments that a killed collection has renamed their names back: they stand the same
-    /// trial as the others.
+    /// Gives the segments that a killed collection has renamed their names back: they stand the
+    /// same trial as the others.
     fn restore_segments(&self, packs: &Packs) -> Result<(), CacheError> {
         for entry in self.list(packs.folder())? {
             let Some(name) = entry.name.strip_suffix(DOOMED) else { continue };

@@ -27,7 +27,7 @@ pub(super) const MAX_SEGMENT_BYTES: u64 = 1 << 28;
 /// Kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EntryKind {
-    /// What its digest says: an object, a record or a job.
+    /// An object, a record or a job, of the digest that it has.
     Live = 0,
     /// A record whose objects were collected, which serves explanations alone.
     Faded = 1,
@@ -130,7 +130,7 @@ impl SegmentIndex {
         (0..self.len()).filter_map(|position| self.get(position))
     }
 
-    /// What seals a segment that has so many bytes of entries.
+    /// Bytes that seal a segment of so many bytes of entries.
     pub fn seal(&self, entries_end: u64) -> Vec<u8> {
         let mut bytes = self.0.clone();
         bytes.extend(entries_end.to_le_bytes());
