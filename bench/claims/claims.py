@@ -541,7 +541,13 @@ CRITICAL, POWERED = 0.45, 0.69
 
 def line(row: tuple[str, str, str, str, float, float, int], points: bool = False) -> str:
     item, study, claim, before, mean, error, studies = row
-    now = f"{mean:+.2f} ± {error:.2f} pp" if points else f"{100 * mean:.1f} ± {100 * error:.1f} %"
+    if points:
+        now = f"{mean:+.2f} ± {error:.2f} pp"
+    elif error > 0:
+        now = f"{100 * mean:.1f} ± {100 * error:.1f} %"
+    else:
+        # What was met in none of n studies is met in fewer than 3 / n, with 95 % confidence.
+        now = f"{100 * mean:.0f} % ({'below' if mean == 0 else 'above'} {abs(100 * mean - 300 / studies):.1f} %)"
     return f"| {item} | {study} | {claim} | {before or '-'} | {now} | {studies} |"
 
 

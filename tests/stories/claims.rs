@@ -17,7 +17,8 @@ fn reports_of_simulated_studies_claim_what_is_so() {
         assert_eq!(shares(item).len(), rows, "{item}: {said}");
     }
     // What cannot be tested is never called none, and the claim that is true is made.
-    assert!(shares("1 none").iter().all(|share| *share == "0.0 ± 0.0 %"), "{said}");
-    assert_eq!(shares("equivalence").last(), Some(&"100.0 ± 0.0 %"), "{said}");
+    assert!(shares("1 none").iter().all(|share| share.starts_with("0 % ")), "{said}");
+    let last = shares("equivalence").pop().unwrap_or_default();
+    assert!(last.starts_with("100 % "), "{said}");
     assert!(said.contains("p of numbers under the null"), "{said}");
 }
