@@ -86,7 +86,7 @@ pub fn read_batch_keys(batch: &Path) -> io::Result<Vec<ActionKey>> {
 /// The job of a key, from the latest run that has it.
 pub fn find_job(cache: &Cache, key: &ActionKey) -> Result<Option<Job>, CacheError> {
     for run in cache.runs()?.iter().rev() {
-        if let Some(job) = read(&cache.jobs(run)?, key) {
+        if let Some(job) = read(&*cache.jobs(run)?, key) {
             return Ok(Some(job));
         }
     }
@@ -107,7 +107,7 @@ pub fn read_batch(cache: &Cache, batch: &Path, index: u64) -> io::Result<Option<
     let key = str::from_utf8(&line).ok().and_then(|line| line.trim_end().parse().ok());
     let run = batch.ancestors().nth(2).and_then(Path::file_name).and_then(OsStr::to_str);
     let Some((run, key)) = run.zip(key) else { return Ok(None) };
-    Ok(read(&cache.jobs(run).map_err(io::Error::other)?, &key))
+    Ok(read(&*cache.jobs(run).map_err(io::Error::other)?, &key))
 }
 
 /// The files with damaged jobs of a run. One that was cut off, and one that another version
