@@ -19,9 +19,14 @@ def layers(n):
     return max(1, (n - 2) // (WIDTH + 1))
 
 
+def links(n):
+    """How many links a chain of about n actions has. A link is 20 values of a workflow, which may have 200,000."""
+    return min(n - 3, 9_990)
+
+
 def size(shape, n):
     """How many actions the graph really has."""
-    return {"fanout": n, "chain": n, "layered": 2 + layers(n) * (WIDTH + 1)}[shape]
+    return {"fanout": n, "chain": 3 + links(n), "layered": 2 + layers(n) * (WIDTH + 1)}[shape]
 
 
 def edges(shape, n):
@@ -33,7 +38,7 @@ def edges(shape, n):
             yield f"leaf{i}", ["root"]
     elif shape == "chain":
         yield "folds", ["root"]
-        for i in range(n - 3):
+        for i in range(links(n)):
             yield f"link{i}", [f"link{i - 1}" if i else "source", "root", "folds"]
     else:
         hub = "root"
@@ -42,6 +47,20 @@ def edges(shape, n):
                 yield f"l{layer}_{i}", [hub]
             hub = f"hub{layer}"
             yield hub, [f"l{layer}_{i}" for i in range(WIDTH)]
+
+
+def changing(shape, n):
+    """The names of the actions of which a run may be asked to change one, none of which leads far."""
+    if shape == "fanout":
+        return [f"leaf{i}" for i in range(n - 2)]
+    if shape == "chain":
+        return [f"link{links(n) - 1}"]
+    return [f"l{layers(n) - 1}_{i}" for i in range(WIDTH)]
+
+
+def reached(shape):
+    """How many actions a change of such an action executes: it, and what gathers its layer."""
+    return 2 if shape == "layered" else 1
 
 
 def source(folder):
@@ -56,7 +75,8 @@ def source(folder):
 def fuseline(folder, shape, n):
     """Stages that do next to nothing: made-up features of four examples, their noise, and the cohorts of them."""
     source(folder)
-    head = ["fuseline: 1", f"name: {shape}", "seed: 1"]
+    # No action has this number: a run that sets the param changes one.
+    head = ["fuseline: 1", f"name: {shape}", "params: { changed: -1 }"]
     stages = [
         "stages:",
         "  source: { uses: load.csv, with: { path: source.csv, id: { column: example_id } } }",
@@ -66,7 +86,7 @@ def fuseline(folder, shape, n):
         # Two axes: one axis may have no more than a tenth of the points that a plan may have actions.
         side = max(1, int((n - 2) ** 0.5))
         number = f"a * {side} + b"
-        head += ["params: { changed: -1 }", "axes:"]
+        head.append("axes:")
         head += [f"  a: ${{{{ range({-(-(n - 2) // side)}) }}}}", f"  b: ${{{{ range({side}) }}}}"]
         stages += [
             "  leaf:",
@@ -82,19 +102,25 @@ def fuseline(folder, shape, n):
     elif shape == "chain":
         stages.append("  folds: { uses: split.group_kfold, inputs: { cohort: root }, with: { folds: 2 } }")
         last = "source"
-        for i in range(n - 3):
+        for i in range(links(n)):
+            severity = "0.01"
+            if i == links(n) - 1:
+                severity = '"${{ 0.01 if params.changed < 0 else 0.02 + params.changed / 1000 }}"'
             stages.append(
                 f"  link{i}: {{ uses: intervene.degrade, inputs: {{ features: {last}, cohort: root, folds: folds }},"
-                f" with: {{ test_fold: 0, severity: 0.01, modality: m{i} }} }}"
+                f" with: {{ test_fold: 0, severity: {severity}, modality: m{i} }} }}"
             )
             last = f"link{i}"
     else:
         head += ["axes:", f"  modality: ${{{{ range({WIDTH}) }}}}"]
         hub = "root"
         for layer in range(layers(n)):
+            strength = 1 + layer / 1000
+            if layer == layers(n) - 1:
+                strength = f'"${{{{ 3.0 if modality == params.changed else {strength} }}}}"'
             stages.append(
                 f"  l{layer}: {{ uses: simulate.features, over: [modality], inputs: {{ cohort: {hub} }},"
-                f" with: {{ features: 1, strength: {1 + layer / 1000} }} }}"
+                f" with: {{ features: 1, strength: {strength} }} }}"
             )
             hub = f"hub{layer}"
             stages.append(
@@ -108,14 +134,15 @@ def fuseline(folder, shape, n):
 # ---- peers ----------------------------------------------------------------------------------------------------------
 
 
-def ninja(folder, shape, n, changed=()):
-    """`touch` is the action. Some actions can be given another command, as one leaf is given another option."""
+def ninja(folder, shape, n, changed={}):
+    """`touch` is the action. Some actions can be given another command, as one leaf is given another option:
+    `changed` has their names, each with the number of its command."""
     lines = ["rule touch", "  command = touch $out $flag", ""]
     for name, needs in edges(shape, n):
         needs = " ".join(f"out/{need}" for need in needs) or "source.csv"
         lines.append(f"build out/{name}: touch {needs}")
         if name in changed:
-            lines.append("  flag = out/changed")
+            lines.append(f"  flag = out/changed{changed[name]}")
     source(folder)
     (folder / "out").mkdir(exist_ok=True)
     (folder / "build.ninja").write_text("\n".join(lines) + "\n")
@@ -136,7 +163,7 @@ def snakemake(folder, shape, n):
         before = 'lambda w: f"out/link{int(w.i) - 1}" if int(w.i) else "out/source"'
         rules.append(rule("folds", '"out/root"', '"out/folds"'))
         rules.append(rule("link", f'{before}, "out/root", "out/folds"', '"out/link{i}"', digits))
-        wanted = f'"out/link{n - 4}"'
+        wanted = f'"out/link{links(n) - 1}"'
     else:
         before = 'lambda w: f"out/hub{int(w.k) - 1}" if int(w.k) else "out/root"'
         members = f'lambda w: expand("out/l{{k}}_{{i}}", k=w.k, i=range({WIDTH}))'

@@ -76,7 +76,7 @@ fn findings_have_the_columns_of_the_design_in_their_order() {
         probability_shift null_sd detectable_gap equivalent ba_best_unimodal ba_oracle headroom \
         reads_quality moved_share not_testable not_counted bound_low bound_high p_error \
         detectable_gap_80 flip_low flip_high shift_low shift_high gain_low gain_high \
-        quality_sketch label_icc error_icc design_effect alignment_a alignment_b \
+        quality_sketch label_icc error_icc design_effect p_doubt alignment_a alignment_b \
         quality_from_evidence_a quality_from_evidence_b quality_label_auroc_a \
         quality_label_auroc_b quality_icc_a quality_icc_b";
     assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());

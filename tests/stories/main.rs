@@ -39,6 +39,7 @@ mod shelf;
 mod sources;
 mod storage;
 mod study;
+mod targets;
 mod trust;
 mod tutorial;
 mod unchanged;

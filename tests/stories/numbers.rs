@@ -97,7 +97,7 @@ fn what_takes_classes_alone_is_refused_before_anything_runs() {
             "with: { permutations: \"${{ params.permutations }}\" }",
             "with: { permutations: \"${{ params.permutations }}\", scheme: within_class }",
         ),
-        &["the scheme within_class is one of classes"],
+        &["the scheme within_class is one of classes", "no strata of equal label"],
     );
     refused(
         &with(
@@ -121,6 +121,17 @@ fn what_takes_classes_alone_is_refused_before_anything_runs() {
 }
 
 #[test]
+fn an_audit_of_numbers_is_refused_before_anything_runs() {
+    let lab = Lab::with_workflow(include_str!("numbers/study.yaml"));
+    data(&lab);
+    let said = lab.run(["audit", "workflow.yaml"]).exits(2).stderr();
+    for words in ["an audit examines classes", "threshold or quantile"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(!said.contains("actions"), "{said}");
+}
+
+#[test]
 fn the_report_speaks_of_the_metric_and_never_of_accuracies() {
     let lab = Lab::new();
     let workflow = root().join("workflows/regression.yaml");
@@ -139,7 +150,9 @@ fn the_report_speaks_of_the_metric_and_never_of_accuracies() {
         let text = String::from_utf8(lab.read(&format!("out/{file}"))).expect("UTF-8");
         assert!(text.contains("mean absolute error"), "{file}");
         assert!(text.contains("in the unit of the label"), "{file}");
-        for words in ["balanced accuracy", "Balanced accuracy", "percentage points", "\u{a0}pp"] {
+        for words in
+            ["balanced accuracy", "Balanced accuracy", "percentage points", "\u{a0}pp", " decision"]
+        {
             assert!(!text.contains(words), "{file} says {words}");
         }
     }

@@ -195,7 +195,7 @@ fn a_checklist_says_what_the_run_recorded_and_compiles() {
     let reforms = reforms.success().stdout();
     assert_eq!(reforms, set("reforms", "markdown"));
     for said in [
-        "**2a** Data set, with a link (recorded in part)\n\n- 2 files were read: face.csv (",
+        "**2a** Dataset, with a link or DOI (recorded in part)\n\n- 2 files were read: face.csv (",
         "Classes of the outcome in the cohort: rest: ",
         "folds = 3",
         "from seed 7",

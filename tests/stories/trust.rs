@@ -4,6 +4,7 @@
 use std::fs;
 
 use fuseline_tests::Lab;
+use fuseline_tests::kills::SMALL;
 use serde_json::Value;
 
 const TABLE: &str = "fuseline: 1
@@ -17,6 +18,17 @@ outputs: { table.csv: table, table.parquet: table }
 
 /// Letters that clear a screen, set a title, overwrite a line and turn what follows.
 const HOSTILE: &str = "\u{1b}[2J\u{1b}]0;title\u{7}\u{202e}";
+
+#[test]
+fn a_damaged_memo_is_named_once_and_then_gone() {
+    let lab = Lab::with_workflow(SMALL);
+    lab.run(["run", "workflow.yaml"]).success();
+    lab.write("cache/workflows/plugins.memo", "not a memo");
+    let verified = lab.run(["cache", "verify"]);
+    assert!(verified.exits(1).stdout().contains("plugins.memo: it was no memo"));
+    lab.run(["cache", "verify"]).success();
+    lab.run(["run", "workflow.yaml"]).success();
+}
 
 #[test]
 fn control_characters_are_shown_and_not_done_wherever_a_person_reads() {
@@ -85,9 +97,7 @@ fn run_file(lab: &Lab, name: &str) -> std::path::PathBuf {
 
 #[test]
 fn what_is_read_back_from_a_cache_is_input_and_verify_looks_at_it() {
-    let lab = Lab::with_workflow(
-        &fs::read_to_string(fuseline_tests::root().join("tests/cases/small.yaml")).expect("text"),
-    );
+    let lab = Lab::with_workflow(SMALL);
     lab.run(["run", "workflow.yaml"]).success();
     lab.run(["cache", "verify"]).success();
     let manifest = fs::read_to_string(run_file(&lab, "manifest.json")).expect("text");

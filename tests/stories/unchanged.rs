@@ -1,6 +1,7 @@
 //! A run in which nothing changed is not planned again, and says the same as if it had been.
 
 use std::fs;
+use std::process::Command;
 
 use fuseline_tests::{Lab, root};
 use serde_json::Value;
@@ -174,4 +175,71 @@ fn a_part_of_the_plan_does_not_stand_for_all_of_it() {
     assert_eq!(run(&lab, &["--only", "features"])["cached"], part["executed"]);
     assert!(planned(&lab));
     assert_eq!(run(&lab, &[])["executed"], 0);
+}
+
+/// Removes, in all of a value, what differs between two runs of the same.
+fn without_times(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for own in ["run", "started_at", "seconds", "cpu_seconds", "milliseconds"] {
+                fields.remove(own);
+            }
+            fields.remove("peak_memory");
+            fields.values_mut().for_each(without_times);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_times),
+        _ => {}
+    }
+}
+
+#[test]
+fn after_any_edits_a_run_does_what_it_does_without_an_index() {
+    let edits = [
+        ("seed: 1", "seed: 2"),
+        ("permutations: 20", "permutations: 21"),
+        ("quality: [margin, constant]", "quality: [constant, margin, entropy]"),
+        ("rule: [mean, lr]", "rule: [product, mean]"),
+        ("fidelity: 0.9", "fidelity: 0.8"),
+        ("equivalence_margin: 0.02", "equivalence_margin: 0.03"),
+        ("    uses: report.html", "    retries: 1\n    uses: report.html"),
+    ];
+    let lab = small();
+    let mut is_made = [false; 7];
+    let last = |lab: &Lab| {
+        let ran = run(lab, &["-j", "1"]);
+        let runs = runs(lab);
+        let (mut manifest, context, mut events) = left(lab, runs.last().expect("a run"));
+        without_times(&mut manifest);
+        events.iter_mut().for_each(without_times);
+        let findings = lab.read("results/small/findings.parquet");
+        (manifest, context, events, findings, ran["executed"].clone())
+    };
+    last(&lab);
+    let (mut state, mut executed) = (7_u64, 0);
+    for step in 0..4 {
+        // One or two edits are made, or taken back.
+        for _ in 0..=step % 2 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let edit = (state >> 33) as usize % edits.len();
+            let (from, to) = edits[edit];
+            let (from, to) = if is_made[edit] { (to, from) } else { (from, to) };
+            is_made[edit] = !is_made[edit];
+            lab.edit("workflow.yaml", from, to);
+        }
+        let (cache, kept) = (lab.path("cache"), lab.path("kept"));
+        let copied = Command::new("cp").arg("-a").arg(&cache).arg(&kept).status();
+        assert!(copied.expect("cp is there").success());
+        let with_index = last(&lab);
+        fs::remove_dir_all(&cache).expect("it can be removed");
+        fs::rename(&kept, &cache).expect("it can be moved");
+        for entry in fs::read_dir(cache.join("workflows")).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_some_and(|end| end == "index" || end == "memo") {
+                fs::remove_file(path).expect("it can be removed");
+            }
+        }
+        assert_eq!(with_index, last(&lab), "step {step}: {is_made:?}");
+        executed += with_index.4.as_u64().expect("a number");
+    }
+    assert!(executed > 0, "some edits reach results");
 }

@@ -127,6 +127,7 @@ pub fn findings() -> Findings {
         label_icc: Some(0.5),
         error_icc: None,
         design_effect: Some(1.25),
+        p_doubt: None,
         quality_icc: vec![Some(0.25), None],
         ..Finding::default()
     };

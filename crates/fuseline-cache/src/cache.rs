@@ -475,9 +475,30 @@ impl Cache {
     pub(crate) fn publish(&self, path: &Path, parts: &[&[u8]]) -> Result<(), CacheError> {
         let create = |temporary: &Path| self.store.create(temporary, parts);
         let (temporary, ()) = self.temporary(path, create).map_err(CacheError::write(path))?;
-        if let Err(error) = self.store.rename(&temporary, path) {
-            // The error that matters is the first one.
+        self.name_file(&temporary, path)
+    }
+
+    /// The same of what is written piece by piece.
+    pub(crate) fn publish_with(
+        &self,
+        path: &Path,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), CacheError> {
+        let begin = |temporary: &Path| self.store.begin(temporary);
+        let (temporary, mut file) = self.temporary(path, begin).map_err(CacheError::write(path))?;
+        if let Err(error) = write(&mut file).and_then(|()| file.flush()) {
+            drop(file);
             let _ = self.store.remove(&temporary);
+            return Err(CacheError::write(path)(error));
+        }
+        drop(file);
+        self.name_file(&temporary, path)
+    }
+
+    fn name_file(&self, temporary: &Path, path: &Path) -> Result<(), CacheError> {
+        if let Err(error) = self.store.rename(temporary, path) {
+            // The error that matters is the first one.
+            let _ = self.store.remove(temporary);
             return Err(CacheError::write(path)(error));
         }
         Ok(())

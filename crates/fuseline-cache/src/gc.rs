@@ -101,6 +101,10 @@ impl Cache {
         let now = written.map_or_else(SystemTime::now, |stat| stat.modified);
         let mut report = GcReport::default();
         if !options.dry_run {
+            // What this process appends to stands the same trial as what others have written.
+            for shelf in [Shelf::Objects, Shelf::Actions] {
+                self.packs(shelf).seal();
+            }
             self.remove_dead_leases()?;
             self.remove_doomed_indexes()?;
         }

@@ -5,8 +5,9 @@
 //! object that it names is there with its length. `docs/design/cache.md` describes its part in
 //! garbage collection.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read, SeekFrom, Write};
 use std::num::NonZero;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -16,15 +17,64 @@ use crate::cache::Cache;
 use crate::error::CacheError;
 use crate::key::ActionKey;
 use crate::layout::DOOMED;
+use crate::store::ReadSeek;
 
 /// The first bytes of an index.
-const MAGIC: &[u8] = b"fuseline index 2\n";
-/// Bytes of the digest at its end.
-const CHECKSUM: usize = 32;
+const MAGIC: &[u8] = b"fuseline index 3\n";
+/// Bytes of a digest.
+const DIGEST: usize = 32;
+/// Bytes before the first action: the lengths of actions, note and attachment, and the digest of
+/// the last.
+const HEAD: usize = MAGIC.len() + 3 * size_of::<u64>() + DIGEST;
+/// Bytes that are copied at once.
+const PART: usize = 1 << 20;
 /// The end of its file's name.
 pub(crate) const INDEX: &str = ".index";
 /// Number of objects that are worth a thread.
 const A_THREADS_WORTH: usize = 512;
+
+/// End of an index's file, for whoever repeats a run: as long as all the rest or longer, so that it
+/// is read only where it is needed.
+pub struct Attachment {
+    file: Box<dyn ReadSeek>,
+    offset: u64,
+    size: u64,
+    digest: Digest,
+}
+
+impl Attachment {
+    /// Length in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// True if it holds these bytes, in parts.
+    pub fn holds(&self, parts: &[Bytes]) -> bool {
+        let size: usize = parts.iter().map(Bytes::len).sum();
+        size as u64 == self.size && digest_of_parts(parts) == self.digest
+    }
+
+    /// True if its bytes are those that were written.
+    pub fn is_sound(&mut self) -> io::Result<bool> {
+        let mut hasher = blake3::Hasher::new();
+        self.copy(0..self.size, &mut hasher)?;
+        Ok(Digest::from(*hasher.finalize().as_bytes()) == self.digest)
+    }
+
+    /// Copies a part of it. One that reaches beyond its end is an error.
+    pub(crate) fn copy(&mut self, part: Range<u64>, to: &mut dyn Write) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.offset.saturating_add(part.start)))?;
+        let mut left = part.end.saturating_sub(part.start);
+        let mut buffer = vec![0; left.min(PART as u64) as usize];
+        while left > 0 {
+            let part = &mut buffer[..left.min(PART as u64) as usize];
+            self.file.read_exact(part)?;
+            to.write_all(part)?;
+            left -= part.len() as u64;
+        }
+        Ok(())
+    }
+}
 
 /// The outputs of actions by their keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,9 +111,28 @@ impl Index {
     /// Position of an action, if it is known.
     pub fn find(&self, key: &ActionKey) -> Option<usize> {
         let head = key.head();
-        let first = self.entries.partition_point(|entry| entry.key.head() < head);
+        let first = self.first_from(head);
         let alike = self.entries[first..].iter().take_while(|entry| entry.key.head() == head);
         alike.enumerate().find(|(_, entry)| entry.key == *key).map(|(at, _)| first + at)
+    }
+
+    /// The position of the first key whose head is not below a number. Keys are digests and so
+    /// spread evenly: where one would be is guessed, and searched around in steps that double.
+    fn first_from(&self, head: u64) -> usize {
+        let count = self.entries.len();
+        let is_below = |at: usize| self.entries[at].key.head() < head;
+        let guess = ((u128::from(head) * count as u128) >> 64) as usize;
+        let (mut low, mut high, mut step) = (guess, guess, 8);
+        while low > 0 && !is_below(low - 1) {
+            low = low.saturating_sub(step);
+            step *= 2;
+        }
+        step = 8;
+        while high < count && is_below(high) {
+            high = (high + step).min(count);
+            step *= 2;
+        }
+        low + self.entries[low..high].partition_point(|entry| entry.key.head() < head)
     }
 
     /// The outputs of the action at a position.
@@ -125,12 +194,16 @@ impl Index {
         self.entries.push(Entry { key, first: first as u32, outputs });
     }
 
-    /// Everything before the note.
-    fn encode(&self) -> Vec<u8> {
+    /// Everything before the attachment.
+    fn encode(&self, note: &[u8], attachment: &[Bytes]) -> Vec<u8> {
         let actions = self.entries.len() * 36 + self.outputs.len() * 40;
-        let mut bytes = Vec::with_capacity(64 + actions);
+        let mut bytes = Vec::with_capacity(HEAD + actions + note.len() + DIGEST);
         bytes.extend(MAGIC);
-        bytes.extend((actions as u64).to_le_bytes());
+        let attached: usize = attachment.iter().map(Bytes::len).sum();
+        for length in [actions, note.len(), attached] {
+            bytes.extend((length as u64).to_le_bytes());
+        }
+        bytes.extend(digest_of_parts(attachment).as_bytes());
         for (key, outputs) in self.iter() {
             bytes.extend(key.digest().as_bytes());
             bytes.extend((outputs.len() as u32).to_le_bytes());
@@ -139,21 +212,35 @@ impl Index {
                 bytes.extend(size.to_le_bytes());
             }
         }
+        bytes.extend(note);
+        let checksum = Digest::hash(&bytes);
+        bytes.extend(checksum.as_bytes());
         bytes
     }
 
-    /// Reads an index; none when the bytes are not those of one. Never panics, whatever they are.
-    fn decode(bytes: Vec<u8>) -> Option<Self> {
-        let (body, checksum) = bytes.split_last_chunk::<CHECKSUM>()?;
-        let rest = body.strip_prefix(MAGIC)?;
+    /// Reads an index up to its attachment; none when the bytes are not those of one. Never panics,
+    /// whatever they are.
+    fn decode(mut file: Box<dyn ReadSeek>) -> io::Result<Option<(Self, Attachment)>> {
+        let size = file.seek(SeekFrom::End(0))?;
+        file.rewind()?;
+        let mut bytes = Vec::new();
+        file.by_ref().take(HEAD as u64).read_to_end(&mut bytes)?;
+        let Some(head) = Head::decode(&bytes, size) else { return Ok(None) };
+        let read = head.offset - HEAD as u64;
+        bytes.try_reserve_exact(usize::try_from(read).unwrap_or(usize::MAX))?;
+        file.by_ref().take(read).read_to_end(&mut bytes)?;
+        let Some(index) = Self::decode_entries(&bytes, &head) else { return Ok(None) };
+        let Head { offset, digest, .. } = head;
+        Ok(Some((index, Attachment { file, offset, size: size - offset, digest })))
+    }
+
+    fn decode_entries(bytes: &[u8], head: &Head) -> Option<Self> {
+        let (body, checksum) = bytes.split_last_chunk::<DIGEST>()?;
         if Digest::hash(body).as_bytes() != checksum {
             return None;
         }
-        let (actions, rest) = rest.split_first_chunk::<8>()?;
-        let actions = usize::try_from(u64::from_le_bytes(*actions)).ok()?;
-        let (mut rest, note) = rest.split_at_checked(actions)?;
-        let note = note.len();
-        let mut index = Self::default();
+        let (mut rest, note) = body.get(HEAD..)?.split_at_checked(head.actions)?;
+        let mut index = Self { note: Bytes::copy_from_slice(note), ..Self::default() };
         while !rest.is_empty() {
             let (key, tail) = rest.split_first_chunk::<32>()?;
             let (outputs, tail) = tail.split_first_chunk::<4>()?;
@@ -167,9 +254,42 @@ impl Index {
             index.push(ActionKey::from(Digest::from(*key)), made);
             rest = tail;
         }
-        let end = bytes.len() - CHECKSUM;
-        index.note = Bytes::from(bytes).slice(end - note..end);
         index.entries.is_sorted_by(|a, b| a.key < b.key).then_some(index)
+    }
+}
+
+fn digest_of_parts(parts: &[impl AsRef<[u8]>]) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    parts.iter().for_each(|part| _ = hasher.update(part.as_ref()));
+    Digest::from(*hasher.finalize().as_bytes())
+}
+
+/// The beginning of an index's file.
+struct Head {
+    /// Bytes of the actions.
+    actions: usize,
+    /// Where the attachment begins: behind actions, note and their checksum.
+    offset: u64,
+    /// Digest of the attachment.
+    digest: Digest,
+}
+
+impl Head {
+    /// Reads it; none when it is not that of a file of this size.
+    fn decode(bytes: &[u8], size: u64) -> Option<Self> {
+        let rest = bytes.strip_prefix(MAGIC)?;
+        let (lengths, digest) = rest.split_first_chunk::<24>()?;
+        let [actions, note, attached] = lengths.as_chunks::<8>().0 else { return None };
+        let [actions, note, attached] =
+            [actions, note, attached].map(|bytes| u64::from_le_bytes(*bytes));
+        let offset = [actions, note, DIGEST as u64]
+            .into_iter()
+            .try_fold(HEAD as u64, |sum, length| sum.checked_add(length))?;
+        if offset.checked_add(attached)? != size {
+            return None;
+        }
+        let digest = Digest::from(<[u8; DIGEST]>::try_from(digest).ok()?);
+        Some(Self { actions: usize::try_from(actions).ok()?, offset, digest })
     }
 }
 
@@ -190,33 +310,36 @@ impl Cache {
     /// another length. Empty when there is none, or none that is sound: it saves reading
     /// records, and that is all.
     pub fn index(&self, workflow: &Path) -> Index {
-        self.with_existing_objects(self.index_as_written(workflow))
+        self.with_existing_objects(self.index_as_written(workflow).0)
     }
 
     /// The same without a trace: the index is not renewed.
     pub fn peek_index(&self, workflow: &Path) -> Index {
-        self.with_existing_objects(self.decode_index(&self.index_path(workflow)))
+        self.with_existing_objects(self.decode_index(&self.index_path(workflow)).0)
     }
 
-    /// The same before any object is asked for. Nothing of it may be relied on but by
-    /// [`Cache::with_existing_objects`].
-    pub fn index_as_written(&self, workflow: &Path) -> Index {
+    /// The same before any object is asked for, and what is attached. Nothing of it may be relied on
+    /// but by [`Cache::with_existing_objects`].
+    pub fn index_as_written(&self, workflow: &Path) -> (Index, Option<Attachment>) {
         let path = self.index_path(workflow);
         // Renewed before it is read: a collection that is about to remove it, and with it what it
         // names, sees that it is used. A cache that cannot be written cannot be collected either.
         if self.store.touch(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-            return Index::default();
+            return Default::default();
         }
         self.decode_index(&path)
     }
 
-    fn decode_index(&self, path: &Path) -> Index {
-        let Ok((bytes, _)) = self.store.read(path) else { return Index::default() };
-        Index::decode(bytes).unwrap_or_else(|| {
-            let path = path.display();
-            tracing::warn!(%path, "an index that is damaged or of another form is not used");
-            Index::default()
-        })
+    fn decode_index(&self, path: &Path) -> (Index, Option<Attachment>) {
+        match self.store.open(path).and_then(Index::decode) {
+            Ok(Some((index, attachment))) => (index, Some(attachment)),
+            Ok(None) => {
+                let path = path.display();
+                tracing::warn!(%path, "an index that is damaged or of another form is not used");
+                Default::default()
+            }
+            Err(_) => Default::default(),
+        }
     }
 
     /// An index without the actions of which an object is missing or of another length.
@@ -235,7 +358,8 @@ impl Cache {
 
     /// Keeps the index of a workflow file. Its objects and records must have been put before.
     ///
-    /// With it goes a note, in parts, for whoever reads the index while all objects are there.
+    /// With it goes a note for whoever reads the index while all objects are there, and an
+    /// attachment, in parts, for whoever wants that too.
     ///
     /// Records of actions that the index before named, and this one does not, are renewed: they
     /// were used as lately as that index was.
@@ -244,7 +368,8 @@ impl Cache {
         workflow: &Path,
         before: &Index,
         index: &Index,
-        note: &[&[u8]],
+        note: &[u8],
+        attachment: &[Bytes],
     ) -> Result<(), CacheError> {
         let mut still = index.entries.iter().peekable();
         for Entry { key, .. } in &before.entries {
@@ -253,12 +378,9 @@ impl Cache {
                 self.renew_action(key);
             }
         }
-        let actions = index.encode();
-        let mut checksum = blake3::Hasher::new();
-        checksum.update(&actions);
-        note.iter().for_each(|part| _ = checksum.update(part));
-        let checksum = *checksum.finalize().as_bytes();
-        let parts = [&[&*actions], note, &[&checksum]].concat();
+        let bytes = index.encode(note, attachment);
+        let attachment = attachment.iter().map(Bytes::as_ref);
+        let parts: Vec<&[u8]> = std::iter::once(&*bytes).chain(attachment).collect();
         self.publish(&self.index_path(workflow), &parts)
     }
 
@@ -272,9 +394,13 @@ impl Cache {
         let mut damaged = Vec::new();
         for path in self.index_paths()? {
             // One that is gone by now is none.
-            if let Some(bytes) = self.read_if_there(&path)?
-                && Index::decode(bytes).is_none()
-            {
+            let is_sound = match self.store.open(&path).and_then(Index::decode) {
+                Ok(Some((_, mut attachment))) => attachment.is_sound(),
+                Ok(None) => Ok(false),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+                Err(error) => Err(error),
+            };
+            if !is_sound.map_err(CacheError::read(&path))? {
                 damaged.push(path);
             }
         }
@@ -295,7 +421,7 @@ impl Cache {
 
     /// An index as it is, unless it is gone or damaged.
     pub(crate) fn read_index(&self, path: &Path) -> Option<Index> {
-        Index::decode(self.store.read(path).ok()?.0)
+        Some(self.store.open(path).and_then(Index::decode).ok()??.0)
     }
 
     /// Removes all indexes, so that the next run of each workflow looks at the records themselves.

@@ -34,7 +34,7 @@ mod tests;
 pub use cache::Cache;
 pub use error::CacheError;
 pub use gc::{GcOptions, GcReport};
-pub use index::{Index, Made};
+pub use index::{Attachment, Index, Made};
 pub use jobs::Jobs;
 pub use key::ActionKey;
 pub use lease::{DEFAULT_BEAT, Lease, LeaseChoice, LeaseKind};

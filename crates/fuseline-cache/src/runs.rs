@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
@@ -13,6 +14,7 @@ use serde::Serializer as _;
 
 use crate::cache::Cache;
 use crate::error::CacheError;
+use crate::index::Attachment;
 use crate::key::ActionKey;
 use crate::regular::open_regular;
 
@@ -115,6 +117,22 @@ impl Cache {
     /// Writes a file into the folder of a run, one part after the other: whole or not at all.
     pub fn write_run_file(&self, id: &str, name: &str, parts: &[&[u8]]) -> Result<(), CacheError> {
         self.publish(&self.run_file(id, name)?, parts)
+    }
+
+    /// The same with a part of an index's attachment behind the parts.
+    pub fn write_run_file_with(
+        &self,
+        id: &str,
+        name: &str,
+        parts: &[&[u8]],
+        attachment: &mut Attachment,
+        attached: Range<u64>,
+    ) -> Result<(), CacheError> {
+        let path = self.run_file(id, name)?;
+        self.publish_with(&path, |file| {
+            parts.iter().try_for_each(|part| file.write_all(part))?;
+            attachment.copy(attached, file)
+        })
     }
 
     /// A file from the folder of a run, or none.

@@ -53,9 +53,9 @@ pub trait Store: fmt::Debug + Send + Sync {
 }
 
 /// Reader with random access.
-pub trait ReadSeek: Read + Seek {}
+pub trait ReadSeek: Read + Seek + Send + Sync {}
 
-impl<T: Read + Seek> ReadSeek for T {}
+impl<T: Read + Seek + Send + Sync> ReadSeek for T {}
 
 /// Reader at any place.
 pub trait ReadAt: fmt::Debug + Send + Sync {

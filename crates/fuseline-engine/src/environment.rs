@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::conditions;
 use crate::plan::Plan;
-use crate::provenance::plugin;
 
 /// Conditions under which the rules and programs of a run's actions are executed. Results that the
 /// cache had already were made under those of the run that made them.
@@ -58,8 +57,9 @@ impl Environment {
             let stated = conditions::isolation(plan.workflow, execution);
             let isolation = plan.isolation.or(stated).unwrap_or_default();
             let conditions = conditions::conditions(plan.workflow, execution);
-            let ids: BTreeSet<_> = planned.variants.iter().filter_map(plugin).collect();
-            rules.extend(ids.into_iter().map(|(id, _)| {
+            let ids = planned.variants.iter().filter_map(|of| Some(&of.rule.as_ref()?.id));
+            let ids: BTreeSet<&String> = ids.collect();
+            rules.extend(ids.into_iter().cloned().map(|id| {
                 let sandbox = (isolation == Isolation::Worker).then(|| conditions.sandbox_of(&id));
                 RuleEnvironment { id, isolation, sandbox, stage: number }
             }));

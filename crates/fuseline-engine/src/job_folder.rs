@@ -160,8 +160,9 @@ impl Job {
         let stage = (kind.prepare)(&self.options)
             .map_err(|problem| StageError::data(problem.message).at(problem.option))?;
         let Self { seed, path_params, conditions, .. } = self;
+        let passed = &conditions.passed;
         let mut writer =
-            KeyWriter::new(kind, services, *seed, path_params, &conditions.passed, false);
+            KeyWriter::new(kind, services, *seed, path_params, passed, false, Vec::new());
         stage.key(&mut writer);
         let part = writer.finish();
         if let Some(problem) = part.problems.into_iter().next() {

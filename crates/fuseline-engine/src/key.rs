@@ -15,15 +15,13 @@ use serde::Serialize;
 use crate::codes;
 use crate::files::{FileDigests, data_files};
 use crate::kind::{Kind, Problem};
+use crate::plan::PlannedRule;
 use crate::services::Services;
 use paths::{NamedPath, take_paths};
 
 /// The first bytes of every key's encoding: raised when the encoding changes, so that no old key
 /// can match.
 pub const ENCODING: &[u8] = b"fuseline action key 1\n";
-
-/// Bytes that suffice for most keys.
-const USUAL: usize = 1 << 10;
 
 /// One field of a key: a dotted name and its value as text.
 pub type Field = (String, String);
@@ -80,10 +78,12 @@ pub struct KeyWriter<'a> {
     existence_only: bool,
     bytes: Vec<u8>,
     files: Vec<(PathBuf, Digest)>,
+    rule: Option<Box<PlannedRule>>,
     problems: Vec<Problem>,
 }
 
 impl<'a> KeyWriter<'a> {
+    /// A writer for one choice of options. `bytes`: buffer in which the fields are encoded.
     pub(crate) fn new(
         kind: &Kind,
         services: &'a Services,
@@ -91,10 +91,13 @@ impl<'a> KeyWriter<'a> {
         path_params: &'a [PathBuf],
         passed: &'a PassedVariables,
         existence_only: bool,
+        mut bytes: Vec<u8>,
     ) -> Self {
+        bytes.clear();
         // A model is asked by the rule that made it.
         let starts_processes =
             kind.spec.inputs.iter().any(|port| port.artifact == ArtifactKind::Model.name());
+        let (files, rule, problems) = Default::default();
         let mut writer = Self {
             services,
             seed,
@@ -102,9 +105,10 @@ impl<'a> KeyWriter<'a> {
             passed,
             starts_processes,
             existence_only,
-            bytes: Vec::with_capacity(USUAL),
-            files: Vec::new(),
-            problems: Vec::new(),
+            bytes,
+            files,
+            rule,
+            problems,
         };
         writer.put("kind", &kind.spec.name);
         writer.put("revision", &kind.spec.revision.to_string());
@@ -254,6 +258,8 @@ impl<'a> KeyWriter<'a> {
             Ok(file) => {
                 self.with(name, &[&file.id]);
                 self.put("plugin", &file.digest.to_string());
+                let rule = PlannedRule { id: file.id.clone(), digest: file.digest };
+                self.rule = Some(Box::new(rule));
             }
             Err(error) => {
                 let (code, hint) = match error {
@@ -304,7 +310,8 @@ impl<'a> KeyWriter<'a> {
                 encode_text(&mut self.bytes, &[if value.is_some() { "is " } else { "" }, text]);
             }
         }
-        KeyPart { bytes: self.bytes, files: self.files, problems: self.problems }
+        let Self { bytes, files, rule, problems, .. } = self;
+        KeyPart { bytes, files, rule, problems }
     }
 }
 
@@ -319,6 +326,7 @@ pub(crate) struct KeyPart {
     /// Its fields, encoded.
     pub bytes: Vec<u8>,
     pub files: Vec<(PathBuf, Digest)>,
+    pub rule: Option<Box<PlannedRule>>,
     pub problems: Vec<Problem>,
 }
 

@@ -83,7 +83,7 @@ impl Guard<'_, '_> {
         let plan = self.plan;
         let (stage, index) = plan.stage_of(action);
         let mut arriving: Vec<Arriving<'_>> = Vec::new();
-        for input in &plan.variant(stage, index).inputs {
+        for input in plan.variant(stage, index).inputs.iter() {
             let (state, producer) = self.arriving(stage, index, input.input);
             arriving.push(Arriving { port: input.port.as_str(), state, producer });
         }

@@ -61,12 +61,12 @@ pub use job::{Job, JobLimits, LocalExecutor};
 pub use job_folder::{JobFolder, batch_len, damaged_jobs, find_job, read_batch, read_batch_keys};
 pub use key::KeyWriter;
 pub use kind::{CheckSite, Kind, Kinds, Ports, Problem, StageKind};
-pub use machine::{Machine, machine_memory};
+pub use machine::{Machine, machine_memory, peak_memory};
 pub use manifest::{
     ActionCounts, MANIFEST_FILE, MANIFEST_FORMAT, Manifest, ManifestAction, ManifestError,
     ManifestStage,
 };
-pub use plan::{ActionId, Plan};
+pub use plan::{ActionId, Plan, PlannedRule};
 pub use plan_builder::Depth;
 pub use plan_check::{PlanSite, PlannedAction};
 pub use provenance::{action_label, file_name};
@@ -74,7 +74,5 @@ pub use recent::SharedValues;
 pub use resolve::ResolvedInput;
 pub use row_flow::{Flowed, Leak, Offered, RowFlow, RowState, Trace};
 pub use rows::{Fold, Rows};
-pub use run_record::{
-    EVENTS_FILE, RecordError, RunId, RunRecord, Unchanged, peak_memory, previous_keys,
-};
+pub use run_record::{EVENTS_FILE, RecordError, RunId, RunRecord, Unchanged, previous_keys};
 pub use services::Services;

@@ -1,5 +1,8 @@
 //! The machine that a run was coordinated on, for its record.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+
 use serde::{Deserialize, Serialize};
 
 /// A machine, as far as the system tells.
@@ -36,13 +39,26 @@ impl Machine {
 
 /// The memory of this machine in bytes, where the system tells.
 pub fn machine_memory() -> Option<u64> {
-    let text = field("/proc/meminfo", "MemTotal")?;
+    kilobytes("/proc/meminfo", "MemTotal")
+}
+
+/// The most memory that this process has had at once, in bytes, where the system tells.
+pub fn peak_memory() -> Option<u64> {
+    kilobytes("/proc/self/status", "VmHWM")
+}
+
+/// Bytes of a field that is in kilobytes.
+fn kilobytes(file: &str, name: &str) -> Option<u64> {
+    let text = field(file, name)?;
     text.strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// The first value of a name in a file of `name: value` lines.
 fn field(file: &str, name: &str) -> Option<String> {
-    let text = std::fs::read_to_string(file).ok()?;
-    let mut values = text.lines().filter_map(|line| line.split_once(':'));
-    values.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim().to_owned())
+    // Such a file has no length, so that reading all of it takes a call for each few lines.
+    let lines = BufReader::new(File::open(file).ok()?).lines();
+    lines.map_while(Result::ok).find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        (key.trim() == name).then(|| value.trim().to_owned())
+    })
 }

@@ -5,7 +5,7 @@
 //! alike, so that an all-to-all join of n producers and m consumers costs n + m edges and not n *
 //! m.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,6 +29,8 @@ pub struct Plan<'a> {
     pub(crate) workflow: &'a Workflow,
     pub(crate) kinds: &'a Kinds,
     pub(crate) stages: Vec<PlannedStage>,
+    /// The stage of each action.
+    pub(crate) stage_of_action: Vec<u32>,
     pub(crate) graph: DiGraph<(), (), ActionId>,
     pub(crate) actions: ActionId,
     /// Outputs of all actions together.
@@ -62,10 +64,21 @@ pub(crate) struct PlannedVariant {
     pub files: Vec<(PathBuf, Digest)>,
     /// The seed of what it draws: the stage's own, or the workflow's.
     pub seed: u64,
+    /// The fusion rule that its key names.
+    pub rule: Option<Box<PlannedRule>>,
     /// The inputs that the kind reads, in the kind's order.
-    pub inputs: Vec<PlannedInput>,
+    pub inputs: Arc<[PlannedInput]>,
     /// The interpreter that its rule or program needs.
     pub interpreter: Option<Interpreter>,
+}
+
+/// A fusion rule that a key names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PlannedRule {
+    /// Its id.
+    pub id: String,
+    /// Digest of its plugin.
+    pub digest: Digest,
 }
 
 /// An input that a stage kind reads.
@@ -124,6 +137,13 @@ impl<'a> Plan<'a> {
         variants.flat_map(|of| &of.files).map(|(path, of)| (path.as_path(), *of)).collect()
     }
 
+    /// The fusion rules of the stages that this invocation wants, each once.
+    pub fn rules(&self) -> BTreeSet<&PlannedRule> {
+        let wanted = self.stages.iter().filter(|stage| stage.wanted);
+        let variants = wanted.flat_map(|stage| &stage.variants);
+        variants.filter_map(|variant| variant.rule.as_deref()).collect()
+    }
+
     /// The actions of a stage.
     pub fn actions_of(&self, stage: usize) -> std::ops::Range<ActionId> {
         let end = self.stages.get(stage + 1).map_or(self.actions, |next| next.first);
@@ -132,7 +152,7 @@ impl<'a> Plan<'a> {
 
     /// The stage of an action, and the action's index within it.
     pub fn stage_of(&self, action: ActionId) -> (usize, usize) {
-        let stage = self.stages.partition_point(|stage| stage.first <= action) - 1;
+        let stage = self.stage_of_action[action as usize] as usize;
         (stage, (action - self.stages[stage].first) as usize)
     }
 

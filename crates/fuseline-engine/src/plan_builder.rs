@@ -2,8 +2,9 @@
 //! into a graph.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use fuseline_host::Conditions;
+use fuseline_host::{Conditions, Isolation};
 use fuseline_workflow::{Diagnostic, Severity, Stage, Variant, Workflow};
 use petgraph::graph::{DiGraph, NodeIndex};
 use rayon::prelude::*;
@@ -40,11 +41,16 @@ impl<'a> Plan<'a> {
         let mut diagnostics = Vec::new();
         let (mut actions, mut outputs, mut whole) = (0, 0, true);
         let mut stages = Vec::with_capacity(workflow.stages.len());
-        for (stage, wanted) in workflow.stages.iter().zip(wanted) {
-            let prepare = |variant| prepare(workflow, stage, variant, kinds, services, depth);
+        let mut stage_of_action = Vec::new();
+        for (number, (stage, wanted)) in workflow.stages.iter().zip(wanted).enumerate() {
+            let context = StageContext::new(workflow, stage, kinds, services, depth);
+            let prepare = |bytes: &mut Vec<u8>, variant| context.prepare(variant, bytes);
             let prepared: Vec<_> = match stage.variants.len() {
-                A_POOLS_WORTH.. => stage.variants.par_iter().map(prepare).collect(),
-                _ => stage.variants.iter().map(prepare).collect(),
+                A_POOLS_WORTH.. => stage.variants.par_iter().map_init(Vec::new, prepare).collect(),
+                _ => {
+                    let bytes = &mut Vec::new();
+                    stage.variants.iter().map(|variant| prepare(bytes, variant)).collect()
+                }
             };
             let mut variants = Vec::with_capacity(prepared.len());
             for (variant, (prepared, problems)) in stage.variants.iter().zip(prepared) {
@@ -68,6 +74,7 @@ impl<'a> Plan<'a> {
                 variants,
                 wanted,
             });
+            stage_of_action.resize(stage_of_action.len() + stage.actions.len(), number as u32);
             actions += stage.actions.len() as ActionId;
             outputs += stage.actions.len() * width;
         }
@@ -84,6 +91,7 @@ impl<'a> Plan<'a> {
                 workflow,
                 kinds,
                 stages,
+                stage_of_action,
                 graph,
                 actions,
                 outputs,
@@ -140,54 +148,99 @@ fn wanted(workflow: &Workflow, only: &[usize]) -> Vec<bool> {
     wanted
 }
 
-fn prepare(
-    workflow: &Workflow,
-    stage: &Stage,
-    variant: &Variant,
-    kinds: &Kinds,
-    services: &Services,
+/// Parts of a stage that all of its variants share while they are prepared.
+struct StageContext<'a> {
+    workflow: &'a Workflow,
+    kinds: &'a Kinds,
+    services: &'a Services,
     depth: Depth,
-) -> (Option<PlannedVariant>, Vec<Problem>) {
-    let kind: &Kind = kinds.get(variant.kind);
-    let prepared = match (kind.prepare)(&variant.options) {
-        Ok(prepared) => prepared,
-        Err(problem) => return (None, vec![problem]),
-    };
-    let named = stage.inputs.iter().map(|input| input.port.as_str()).collect();
-    let stated = conditions::isolation(workflow, &stage.execution);
-    let mut site = CheckSite::new(services, named);
-    site.isolation = services.isolation.or(stated).unwrap_or_default();
-    site.conditions = conditions::conditions(workflow, &stage.execution);
-    prepared.check(&mut site);
-    let is_check = depth == Depth::Check;
-    let seed = variant.seed.unwrap_or(workflow.seed);
-    let passed = site.conditions.passed.clone();
-    let path_params = &workflow.path_params;
-    let mut writer = KeyWriter::new(kind, services, seed, path_params, &passed, is_check);
-    prepared.key(&mut writer);
-    let part = writer.finish();
-    let mut problems = site.problems;
-    problems.extend(part.problems);
-    let ports = variant.declared.as_ref().map_or(&kind.spec.inputs, |declared| &declared.inputs);
-    let inputs = ports
-        .iter()
-        .filter(|port| port.read)
-        .filter_map(|port| {
-            let input = stage.inputs.iter().position(|input| input.port == port.name)?;
-            let many = port.arity == fuseline_workflow::Arity::Many;
-            Some(PlannedInput { port: port.name.clone(), input, many })
-        })
-        .collect();
-    let planned = PlannedVariant {
-        kind: variant.kind,
-        stage: prepared,
-        key: part.bytes.into(),
-        files: part.files,
-        seed,
-        inputs,
-        interpreter: site.interpreter,
-    };
-    (Some(planned), problems)
+    /// The inputs that the stage names.
+    inputs: Vec<&'a str>,
+    isolation: Isolation,
+    conditions: Conditions,
+    /// The inputs that are read, by kind; the ports that a stage declares are those of its kind.
+    read: Vec<(usize, Arc<[PlannedInput]>)>,
+}
+
+impl<'a> StageContext<'a> {
+    fn new(
+        workflow: &'a Workflow,
+        stage: &'a Stage,
+        kinds: &'a Kinds,
+        services: &'a Services,
+        depth: Depth,
+    ) -> Self {
+        let stated = conditions::isolation(workflow, &stage.execution);
+        let mut read: Vec<(usize, Arc<[PlannedInput]>)> = Vec::new();
+        for variant in &stage.variants {
+            if read.iter().all(|(kind, _)| *kind != variant.kind) {
+                read.push((variant.kind, inputs_read(stage, variant, kinds)));
+            }
+        }
+        Self {
+            workflow,
+            kinds,
+            services,
+            depth,
+            inputs: stage.inputs.iter().map(|input| input.port.as_str()).collect(),
+            isolation: services.isolation.or(stated).unwrap_or_default(),
+            conditions: conditions::conditions(workflow, &stage.execution),
+            read,
+        }
+    }
+
+    /// Reads the options of a variant, and keys them. `bytes`: buffer of the key.
+    fn prepare(
+        &self,
+        variant: &Variant,
+        bytes: &mut Vec<u8>,
+    ) -> (Option<PlannedVariant>, Vec<Problem>) {
+        let Self { workflow, services, .. } = *self;
+        let kind: &Kind = self.kinds.get(variant.kind);
+        let prepared = match (kind.prepare)(&variant.options) {
+            Ok(prepared) => prepared,
+            Err(problem) => return (None, vec![problem]),
+        };
+        let mut site = CheckSite::new(services, self.inputs.clone());
+        site.isolation = self.isolation;
+        site.conditions = self.conditions.clone();
+        prepared.check(&mut site);
+        let is_check = self.depth == Depth::Check;
+        let seed = variant.seed.unwrap_or(workflow.seed);
+        let buffer = std::mem::take(bytes);
+        let (paths, passed) = (&workflow.path_params, &self.conditions.passed);
+        let mut writer = KeyWriter::new(kind, services, seed, paths, passed, is_check, buffer);
+        prepared.key(&mut writer);
+        let part = writer.finish();
+        let mut problems = site.problems;
+        problems.extend(part.problems);
+        let key = part.bytes.as_slice().into();
+        *bytes = part.bytes;
+        let read = self.read.iter().find(|(kind, _)| *kind == variant.kind);
+        let planned = PlannedVariant {
+            kind: variant.kind,
+            stage: prepared,
+            key,
+            files: part.files,
+            seed,
+            rule: part.rule,
+            inputs: read.map_or_else(Default::default, |(_, read)| Arc::clone(read)),
+            interpreter: site.interpreter,
+        };
+        (Some(planned), problems)
+    }
+}
+
+/// The inputs of a stage that the kind of a variant reads, in the order of its ports.
+fn inputs_read(stage: &Stage, variant: &Variant, kinds: &Kinds) -> Arc<[PlannedInput]> {
+    let declared = variant.declared.as_ref();
+    let ports = declared.map_or(&kinds.get(variant.kind).spec.inputs, |declared| &declared.inputs);
+    let read = ports.iter().filter(|port| port.read).filter_map(|port| {
+        let input = stage.inputs.iter().position(|input| input.port == port.name)?;
+        let many = port.arity == fuseline_workflow::Arity::Many;
+        Some(PlannedInput { port: port.name.clone(), input, many })
+    });
+    read.collect()
 }
 
 fn diagnostic(variant: &Variant, kind: &str, problem: Problem) -> Diagnostic {

@@ -7,7 +7,7 @@
 use fuseline_host::worker::Layers;
 use fuseline_host::{Conditions, Isolation};
 use fuseline_workflow::{
-    Axis, Diagnostic, InputSource, NO_GROUP, Place, Stage, Variant, WorkflowOutput,
+    Axis, Diagnostic, Groups, InputSource, NO_GROUP, Place, Stage, Variant, WorkflowOutput,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -127,6 +127,11 @@ impl<'p> PlannedAction<'p> {
 }
 
 impl<'a> Plan<'a> {
+    /// True if the label of a cohort that a stage gives is a number (`regression: true`).
+    pub fn gives_numbers(&self, stage: usize) -> bool {
+        self.stages[stage].variants.iter().any(|variant| variant.stage.gives_numbers())
+    }
+
     /// One of its actions, with what arrives at it.
     pub fn action<'p>(&'p self, action: ActionId) -> PlannedAction<'p>
     where
@@ -143,7 +148,8 @@ pub struct PlanSite<'p> {
     pub services: &'p Services,
     plan: &'p Plan<'p>,
     stage: usize,
-    variant: usize,
+    /// The actions of the stage that have the options at hand, by their indices within it.
+    actions: &'p [u32],
     /// For each action whether its label is a number; empty where none is.
     numbers: &'p [bool],
     found: Found,
@@ -152,10 +158,8 @@ pub struct PlanSite<'p> {
 impl<'p> PlanSite<'p> {
     /// The actions of the stage that have the options at hand.
     pub fn actions(&self) -> impl Iterator<Item = PlannedAction<'p>> + use<'p> {
-        let Self { plan, stage, variant, .. } = *self;
-        let actions = &plan.workflow.stages[stage].actions;
-        let indices = (0..actions.len()).filter(move |&index| actions.variant(index) == variant);
-        indices.map(move |index| PlannedAction { plan, stage, index })
+        let Self { plan, stage, actions, .. } = *self;
+        actions.iter().map(move |&index| PlannedAction { plan, stage, index: index as usize })
     }
 
     /// Conditions of the rules of the stage: isolation, and conditions that the workflow states.
@@ -270,8 +274,10 @@ pub(crate) fn check(plan: &Plan<'_>, services: &Services) -> Found {
     let mut found = Found::default();
     let numbers = numbers(plan);
     for (stage, planned) in plan.stages.iter().enumerate() {
+        let by_variant = actions_by_variant(&plan.workflow.stages[stage]);
         for (variant, of) in planned.variants.iter().enumerate() {
-            let mut site = PlanSite { services, plan, stage, variant, numbers: &numbers, found };
+            let actions = by_variant.get(variant as u32);
+            let mut site = PlanSite { services, plan, stage, actions, numbers: &numbers, found };
             site.check_numbers(&*of.stage);
             of.stage.check_plan(&mut site);
             found = site.found;
@@ -281,6 +287,12 @@ pub(crate) fn check(plan: &Plan<'_>, services: &Services) -> Found {
     found.diagnostics.extend(plan.workflow.outputs.iter().filter_map(|output| form(plan, output)));
     found.diagnostics.extend(layers(plan));
     found
+}
+
+/// The actions of a stage by the variant that they have.
+fn actions_by_variant(stage: &Stage) -> Groups {
+    let variants = (0..stage.actions.len()).map(|action| stage.actions.variant(action) as u32);
+    Groups::collect(stage.variants.len(), variants)
 }
 
 /// Errors for required layers of the sandbox that this system lacks, and a warning for others that
@@ -322,7 +334,7 @@ fn layers(plan: &Plan<'_>) -> Vec<Diagnostic> {
 /// where none has.
 fn numbers(plan: &Plan<'_>) -> Vec<bool> {
     let gives = |of: &crate::plan::PlannedVariant| of.stage.gives_numbers();
-    if !plan.stages.iter().flat_map(|stage| &stage.variants).any(gives) {
+    if !(0..plan.stages.len()).any(|stage| plan.gives_numbers(stage)) {
         return Vec::new();
     }
     let mut marked = vec![false; plan.graph.node_count()];

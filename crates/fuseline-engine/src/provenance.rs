@@ -10,8 +10,7 @@ use crate::cautions::ActionCautions;
 use crate::discovered::DiscoveredFile;
 use crate::files_read::{FileRead, files_of_actions};
 use crate::inputs::{Point, Provenance};
-use crate::key::fields;
-use crate::plan::{ActionId, Plan, PlannedVariant};
+use crate::plan::{ActionId, Plan, PlannedRule};
 
 /// The provenance of some of a plan's actions. `digest`: an output of an action, once it is known.
 pub(crate) fn collect(
@@ -51,7 +50,7 @@ pub(crate) fn collect(
             .collect(),
         ..Provenance::default()
     };
-    let mut joined = BTreeSet::new();
+    let (mut joined, mut connected) = (BTreeSet::new(), BTreeSet::new());
     for (number, stage) in workflow.stages.iter().enumerate() {
         let actions: Vec<_> = plan.actions_of(number).filter(|&action| includes(action)).collect();
         let Some(&first) = actions.first() else { continue };
@@ -60,7 +59,9 @@ pub(crate) fn collect(
         for &action in &actions {
             let (_, index) = plan.stage_of(action);
             if !std::mem::replace(&mut seen[stage.actions.variant(index)], true) {
-                provenance.plugins.extend(plugin(plan.variant(number, index)));
+                let rule = plan.variant(number, index).rule.as_deref();
+                let plugin = |rule: &PlannedRule| (rule.id.clone(), rule.digest.to_string());
+                provenance.plugins.extend(rule.map(plugin));
             }
         }
         let same = actions.iter().all(|&action| plan.kind_name(action) == kind);
@@ -74,8 +75,8 @@ pub(crate) fn collect(
                 let from = workflow.stages[source.stage].name.clone();
                 let output = plan.stages[source.stage].outputs.get(source.output);
                 let output = output.map(|(port, _)| port.clone()).unwrap_or_default();
-                let ports = (from.clone(), output, stage.name.clone(), input.port.clone());
-                if !provenance.ports.contains(&ports) {
+                if connected.insert((source.stage, source.output, number, &input.port)) {
+                    let ports = (from.clone(), output, stage.name.clone(), input.port.clone());
                     provenance.ports.push(ports);
                 }
                 if joined.insert((source.stage, number)) {
@@ -102,14 +103,6 @@ pub(crate) fn collect(
     provenance.plugins.sort();
     provenance.plugins.dedup();
     provenance
-}
-
-/// The plugin that a key names: the field before the digest gives its id.
-pub(crate) fn plugin(variant: &PlannedVariant) -> Option<(String, String)> {
-    let mut named = fields(&variant.key).zip(fields(&variant.key).skip(1));
-    let ((_, id), (_, digest)) = named.find(|(_, (name, _))| *name == b"plugin")?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Some((text(id), text(digest)))
 }
 
 /// The digest under which provenance enters a key.

@@ -62,26 +62,28 @@ pub(crate) struct Resolver<'p, 'a> {
     cautions: BTreeMap<ActionId, Made>,
     /// The files that actions were found to have read.
     discovered: BTreeMap<ActionId, Vec<DiscoveredFile>>,
-    /// The digest of every shared group of producers, once asked for: stage, input, source, group.
-    groups: Vec<Vec<Vec<Vec<OnceLock<Digest>>>>>,
+    /// Digests of the groups of producers that several actions share, each once it is needed, by
+    /// stage, input and source.
+    groups: BTreeMap<(usize, usize, usize), Vec<OnceLock<Digest>>>,
 }
 
 impl<'p, 'a> Resolver<'p, 'a> {
     pub fn new(plan: &'p Plan<'a>) -> Self {
-        let groups = plan.workflow.stages.iter().map(|stage| {
-            let inputs = stage.inputs.iter().map(|input| {
-                let sources = input.sources.iter().map(|source| {
+        let mut groups = BTreeMap::new();
+        for (number, stage) in plan.workflow.stages.iter().enumerate() {
+            for (input, of) in stage.inputs.iter().enumerate() {
+                for (at, source) in of.sources.iter().enumerate() {
                     // Groups that no two actions share are not worth remembering.
-                    let shared = source.groups.len() < source.group_of.len();
-                    vec![OnceLock::new(); if shared { source.groups.len() } else { 0 }]
-                });
-                sources.collect()
-            });
-            inputs.collect()
-        });
+                    if source.groups.len() < source.group_of.len() {
+                        let digests = vec![OnceLock::new(); source.groups.len()];
+                        groups.insert((number, input, at), digests);
+                    }
+                }
+            }
+        }
         let known = vec![None; plan.outputs];
         let (cautions, discovered) = Default::default();
-        Self { plan, known, cautions, discovered, groups: groups.collect() }
+        Self { plan, known, cautions, discovered, groups }
     }
 
     /// Records an action's outputs: the declared ones, and its cautions behind them if there
@@ -168,7 +170,7 @@ impl<'p, 'a> Resolver<'p, 'a> {
                 encode_text(bytes, &[label]);
             }
         }
-        for input in &variant.inputs {
+        for input in variant.inputs.iter() {
             let digest = self.input_digest(stage, index, input)?;
             encode_text(bytes, &["inputs.", &input.port]);
             encode_text(bytes, &[&digest.to_hex()]);
@@ -194,7 +196,8 @@ impl<'p, 'a> Resolver<'p, 'a> {
             if group == u32::MAX {
                 continue;
             }
-            let shared = self.groups[stage][input.input][number].get(group as usize);
+            let shared = self.groups.get(&(stage, input.input, number));
+            let shared = shared.and_then(|groups| groups.get(group as usize));
             let digest = match shared.and_then(OnceLock::get) {
                 Some(digest) => *digest,
                 None => self.group_digest(source, group)?,

@@ -4,11 +4,12 @@
 //! [`Unchanged`] has it, so that such a run need not make it again.
 
 use std::io::{self, Write};
+use std::ops::Range;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use fuseline_artifact::Digest;
-use fuseline_cache::{Cache, CacheError, PreviousKeys};
+use fuseline_cache::{Attachment, Cache, CacheError, PreviousKeys};
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -19,12 +20,11 @@ use crate::environment::Environment;
 use crate::events::{EVENT_LOG_FORMAT, Event};
 use crate::execute::{ActionState, Outcome};
 use crate::files_read::FileRead;
-use crate::machine::Machine;
+use crate::machine::{Machine, peak_memory};
 use crate::manifest::{
     ActionCounts, MANIFEST_FILE, MANIFEST_FORMAT, ManifestAction, ManifestStage,
 };
 use crate::plan::{ActionId, Plan};
-use crate::provenance::plugin;
 
 /// The name of the event log in the folder of a run.
 pub const EVENTS_FILE: &str = "events.jsonl";
@@ -32,7 +32,9 @@ pub const EVENTS_FILE: &str = "events.jsonl";
 /// Usual bytes of an action in a manifest.
 const ACTION: usize = 256;
 /// Number of actions that are written at a time.
-pub(crate) const PART: usize = 512;
+///
+/// Tests have smaller parts, whose objects have files of their own.
+pub(crate) const PART: usize = if cfg!(test) { 64 } else { 512 };
 /// Bytes of buffered lines that are written without waiting for more.
 const MOST_LINES: usize = 1 << 16;
 
@@ -138,14 +140,12 @@ impl<'a> RunRecord<'a> {
 
     /// Appends an event, with the milliseconds since the run began.
     pub fn note(&mut self, event: &Event) {
-        #[derive(Serialize)]
-        struct Line<'a> {
-            milliseconds: u128,
-            #[serde(flatten)]
-            event: &'a Event,
-        }
-        let line = Line { milliseconds: self.run.started.elapsed().as_millis(), event };
-        let written = serde_json::to_writer(&mut self.lines, &line).map_err(io::Error::from);
+        let milliseconds = self.run.started.elapsed().as_millis();
+        self.lines.extend(format!("{{\"milliseconds\":{milliseconds}").bytes());
+        // The event's brace becomes a comma, and two mappings one.
+        let brace = self.lines.len();
+        let written = serde_json::to_writer(&mut self.lines, event).map_err(io::Error::from);
+        self.lines.get_mut(brace).into_iter().for_each(|brace| *brace = b',');
         self.lines.push(b'\n');
         // Cache hits arrive many stages at a time, and are written with the next event.
         let waits = matches!(event, Event::Cached { .. }) && self.lines.len() < MOST_LINES;
@@ -185,7 +185,14 @@ impl<'a> RunRecord<'a> {
         let AboutBoth { now, next } = about?;
         let next = next.map(|manifest| Unchanged { stages: plan.stages(), manifest });
         let counts = counts(plan, outcome);
-        let mut end = || self.end(outcome.status(), counts, outcome.undelivered.as_deref(), &now);
+        let mut end = || {
+            let undelivered = outcome.undelivered.as_deref();
+            self.end(outcome.status(), counts, undelivered, |cache, run, head| {
+                let now = now.iter().map(Bytes::as_ref);
+                let parts: Vec<&[u8]> = std::iter::once(head).chain(now).collect();
+                cache.write_run_file(run, MANIFEST_FILE, &parts)
+            })
+        };
         let keep = || keep(next);
         let (end, ()) = match threads {
             false => (end(), keep()),
@@ -195,11 +202,11 @@ impl<'a> RunRecord<'a> {
     }
 
     /// Writes what a run leaves behind in which all was as another had left it, as [`Unchanged`]
-    /// says. Gives the last event.
+    /// says: `manifest` is the part of an attachment that has it. Gives the last event.
     pub fn finish_unchanged(
         &mut self,
         stages: Vec<(String, usize)>,
-        manifest: &[u8],
+        (attachment, manifest): (&mut Attachment, Range<u64>),
         observe: &mut dyn FnMut(&Event),
     ) -> Result<Event, RecordError> {
         let cached = stages.iter().map(|(_, actions)| actions).sum();
@@ -209,16 +216,19 @@ impl<'a> RunRecord<'a> {
             self.note(&event);
         }
         let counts = ActionCounts { cached, ..ActionCounts::default() };
-        self.end("ok", counts, None, &[manifest])
+        self.end("ok", counts, None, |cache, run, head| {
+            cache.write_run_file_with(run, MANIFEST_FILE, &[head], attachment, manifest)
+        })
     }
 
-    /// Notes the end and writes the manifest: what is about this run, and what is about its plan.
+    /// Notes the end and writes the manifest: what is about this run, and what is about its plan,
+    /// which `write` puts behind it into the file of the run.
     fn end(
         &mut self,
         status: &str,
         counts: ActionCounts,
         undelivered: Option<&str>,
-        about_plan: &[impl AsRef<[u8]>],
+        write: impl FnOnce(&Cache, &str, &[u8]) -> Result<(), CacheError>,
     ) -> Result<Event, RecordError> {
         let seconds = self.run.started.elapsed().as_secs_f64();
         let end = Event::RunFinished { status: status.to_owned(), seconds };
@@ -242,9 +252,7 @@ impl<'a> RunRecord<'a> {
         // Two mappings become one.
         head.pop();
         head.push(b',');
-        let mut parts = vec![&head[..]];
-        parts.extend(about_plan.iter().map(AsRef::as_ref));
-        self.cache.write_run_file(&self.run.id, MANIFEST_FILE, &parts)?;
+        write(self.cache, &self.run.id, &head)?;
         Ok(end)
     }
 }
@@ -314,13 +322,7 @@ fn about_plan(
     threads: bool,
 ) -> io::Result<AboutBoth> {
     let workflow = plan.workflow();
-    let mut plugins = Vec::new();
-    for stage in plan.stages.iter().filter(|stage| stage.wanted) {
-        let found = stage.variants.iter().filter_map(plugin);
-        plugins.extend(found.filter_map(|(id, digest)| Some((id, digest.parse().ok()?))));
-    }
-    plugins.sort();
-    plugins.dedup();
+    let plugins = plan.rules().into_iter().map(|rule| (rule.id.clone(), rule.digest)).collect();
     let stages = workflow.stages.iter().enumerate().map(|(number, stage)| ManifestStage {
         name: stage.name.clone(),
         outputs: plan.stages[number]
@@ -430,13 +432,6 @@ fn action(plan: &Plan<'_>, outcome: &Outcome, of: ActionId, state: ActionState) 
         memory: executed.and_then(|executed| executed.memory),
         error: failure.map(|failure| failure.error.message.clone()),
     }
-}
-
-/// The most memory that this process has had at once, in bytes, where the system tells.
-pub fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// The keys of the last runs of a workflow. Nothing, when there are none or they cannot be read:

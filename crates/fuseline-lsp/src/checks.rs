@@ -1,6 +1,6 @@
 //! Checks in the background: the server answers requests while a check runs, and after one fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use crate::diagnostics::{Found, Published};
 use crate::position::Encoding;
 use crate::project::RuleName;
 
-/// A check starts when nothing has changed for this time, and at the latest after `MAX_DELAY`.
+/// A check starts when nothing has changed for this time, and at the latest after `MAX_DELAY`. The
+/// first of a workflow starts at once: nobody is typing yet.
 const DEBOUNCE: Duration = Duration::from_millis(8);
 const MAX_DELAY: Duration = Duration::from_millis(40);
 
@@ -75,8 +76,10 @@ impl<T: Send + 'static> Worker<T> {
         let (jobs, queue) = unbounded::<Job>();
         let (done, results) = unbounded();
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let mut known = BTreeSet::new();
             while let Ok(job) = queue.recv() {
-                for job in newest(job, &queue).into_values() {
+                let wait = if known.insert(job.root.clone()) { Duration::ZERO } else { DEBOUNCE };
+                for job in newest(job, &queue, wait).into_values() {
                     if done.send(work(job)).is_err() {
                         return;
                     }
@@ -105,11 +108,10 @@ impl<T> Drop for Worker<T> {
 }
 
 /// The newest job of each workflow, once none has come for a while.
-fn newest(first: Job, queue: &Receiver<Job>) -> BTreeMap<PathBuf, Job> {
+fn newest(first: Job, queue: &Receiver<Job>, wait: Duration) -> BTreeMap<PathBuf, Job> {
     let start = Instant::now();
     let mut jobs = BTreeMap::from([(first.root.clone(), first)]);
-    while let Ok(job) = queue.recv_timeout(DEBOUNCE.min(MAX_DELAY.saturating_sub(start.elapsed())))
-    {
+    while let Ok(job) = queue.recv_timeout(wait.min(MAX_DELAY.saturating_sub(start.elapsed()))) {
         jobs.insert(job.root.clone(), job);
     }
     jobs

@@ -211,7 +211,7 @@ fn expression_name(
             let (field_name, axis_name) = (shown(field), shown(axis));
             let mut text = format!("the field **{field_name}** of the points of {axis_name}\n\n");
             for (point, value) in project.field_values(axis, field).into_iter().take(MAX_LISTED) {
-                let _ = writeln!(text, "- {}: {}", code(&point), code(&value.text));
+                let _ = writeln!(text, "- {}: {}", shown(&point), code(&value.text));
             }
             Some(text)
         }

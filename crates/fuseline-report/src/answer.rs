@@ -86,6 +86,9 @@ pub fn answer(data: &ReportData) -> Answer {
     Answer { headline, tone, uses, terms, sentences, counts, checks, verdicts }
 }
 
+/// Headline where gaps were found whose tests may reject too often.
+pub(crate) const DOUBTED: &str = "Not shown: the p-value of every gap found may be too small.";
+
 fn headline(
     data: &ReportData,
     counts: &[(Reading, usize)],
@@ -99,12 +102,14 @@ fn headline(
     let within = of(Reading::WithinMargin);
     let none = of(Reading::NoDependence) + within;
     let flagged = of(Reading::EvidenceDerived);
+    let doubted = of(Reading::InDoubt);
     let conditions = counted(total, "native condition");
     if data.settings.frozen {
         return match counts.first().map(|(reading, _)| *reading) {
             Some(Reading::WithGain) => ("Yes, with a gain.".to_owned(), "yes"),
             Some(Reading::Dependence) => ("Yes; a gain is not shown.".to_owned(), "yes"),
             Some(Reading::WithLoss) => ("Yes, but at a loss.".to_owned(), "caution"),
+            Some(Reading::InDoubt) => (DOUBTED.to_owned(), "caution"),
             Some(Reading::Harm) => ("Quality seems to do harm.".to_owned(), "caution"),
             Some(Reading::WithinMargin) => {
                 ("Decisions may change, accuracy by less than the margin.".to_owned(), "no")
@@ -151,6 +156,8 @@ fn headline(
                 .to_owned(),
             "caution",
         )
+    } else if doubted > 0 {
+        (DOUBTED.to_owned(), "caution")
     } else if of(Reading::NotTestable) == total {
         (format!("Not testable, in {}.", every(total)), "open")
     } else if none == total && within > 0 {
@@ -239,6 +246,11 @@ fn sentence(
              so this is not yet reliance on reliability.",
             range(&rows, |row| row.gap)
         ),
+        Reading::InDoubt => format!(
+            "{conditions}: a gap of {}, but a p-value that may be too small. {}",
+            range(&rows, |row| row.gap),
+            reasons(rows.iter().filter_map(|row| row.p_doubt.as_deref()))
+        ),
         Reading::Harm => format!(
             "{conditions}: the interval lies below 0, as if quality did harm. The one-sided test \
              does not test for this, and the interval is not adjusted for the number of \
@@ -321,7 +333,7 @@ fn critical_range(rows: &[&FindingRow], data: &ReportData) -> String {
 }
 
 /// Reasons, each once, as sentences.
-fn reasons<'a>(reasons: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn reasons<'a>(reasons: impl Iterator<Item = &'a str>) -> String {
     let mut each: Vec<&str> = Vec::new();
     for reason in reasons {
         if !each.contains(&reason) {

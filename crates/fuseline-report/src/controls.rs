@@ -50,10 +50,11 @@ pub fn checks(data: &ReportData, verdicts: &[Verdict]) -> [Check; 2] {
         let rows = data.findings.iter().zip(verdicts).filter(|(row, _)| row.is_counted());
         rows.filter(|(row, _)| asks(row) == control).collect()
     };
+    let what = if data.settings.metric.is_some() { "prediction" } else { "decision" };
     // Schemes that leave part of quality in place say what a control works through.
     let mut seen = of(Control::Positive);
     seen.retain(|(row, _)| is_joint(row, data) || !joint_is_there(row, data));
-    [positive(&seen), negative(&of(Control::Negative), data.settings.alpha)]
+    [positive(&seen, what), negative(&of(Control::Negative), data.settings.alpha, what)]
 }
 
 type Rows<'a> = [(&'a FindingRow, &'a Verdict)];
@@ -96,7 +97,8 @@ fn strongest<'a>(rows: &Rows<'a>) -> (Vec<(&'a FindingRow, &'a Verdict)>, Option
     (kept, Some(label))
 }
 
-fn positive(rows: &Rows) -> Check {
+/// `what`: a decision or a prediction.
+fn positive(rows: &Rows, what: &str) -> Check {
     let title = "Positive control: is quality seen where it matters?";
     if rows.is_empty() {
         let words =
@@ -112,10 +114,9 @@ fn positive(rows: &Rows) -> Check {
         (count(rows, Reading::Unmoved), rows.iter().filter(|(_, v)| v.beats_oracle).count());
     let tried = detected + missed;
     let mut words = match (detected, missed) {
-        (0, 0) => {
-            "The positive control moved no decision, so the test is not known to find anything."
-                .to_owned()
-        }
+        (0, 0) => format!(
+            "The positive control moved no {what}, so the test is not known to find anything."
+        ),
         (0, 1) => "Not detected in the one condition that reacts to quality.".to_owned(),
         (0, _) => format!("Not detected in any of the {missed} conditions that react to quality."),
         (_, 0) => format!("Detected in {}.", all_of(tried)),
@@ -131,7 +132,7 @@ fn positive(rows: &Rows) -> Check {
     }
     if unmoved > 0 && tried > 0 {
         words.push_str(&format!(
-            " Not one decision changed for {}: {} to quality.",
+            " Not one {what} changed for {}: {} to quality.",
             named(rows, |v| v.reading == Reading::Unmoved),
             if unmoved == 1 { "it does not react" } else { "these do not react" }
         ));
@@ -152,7 +153,7 @@ fn positive(rows: &Rows) -> Check {
     Check { title, status, words }
 }
 
-fn negative(rows: &Rows, alpha: f64) -> Check {
+fn negative(rows: &Rows, alpha: f64, what: &str) -> Check {
     let title = "Negative control: is the test quiet where there is nothing?";
     if rows.is_empty() {
         let words =
@@ -163,10 +164,9 @@ fn negative(rows: &Rows, alpha: f64) -> Check {
     let unmoved = count(rows, Reading::Unmoved);
     let tried = quiet + alarms;
     let mut words = match (quiet, alarms) {
-        (0, 0) => {
-            "The negative controls moved no decision, so they could not have raised an alarm."
-                .to_owned()
-        }
+        (0, 0) => format!(
+            "The negative controls moved no {what}, so they could not have raised an alarm."
+        ),
         (_, 0) => format!("Quiet in {}.", all_of(tried)),
         _ => format!(
             "Alarms in {alarms} of {}: {}.",
@@ -185,7 +185,7 @@ fn negative(rows: &Rows, alpha: f64) -> Check {
     };
     if unmoved > 0 && tried > 0 {
         words.push_str(&format!(
-            " In {} no decision changed, so no alarm was possible.",
+            " In {} no {what} changed, so no alarm was possible.",
             counted(unmoved, "further condition")
         ));
     }

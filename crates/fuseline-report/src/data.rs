@@ -297,6 +297,9 @@ pub struct Settings {
     /// Metric of the findings, where the label is a number; balanced accuracy else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
+    /// The labels of a multi-label study, over which every value is a mean.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
 }
 
 impl Settings {
@@ -346,6 +349,7 @@ impl Default for Settings {
             loaded: false,
             held: false,
             metric: None,
+            labels: Vec::new(),
         }
     }
 }

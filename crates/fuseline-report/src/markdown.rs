@@ -5,7 +5,7 @@ use fuseline_artifact::is_unseen;
 use crate::answer::answer;
 use crate::data::ReportData;
 use crate::format::{p_number, points, size};
-use crate::methods::{QUESTION, command, command_place, methods};
+use crate::methods::{command, command_place, methods, question};
 use crate::numbers::Unit;
 use crate::page::title;
 use crate::supplement_tables::{SupplementTable, tables_for_text};
@@ -18,7 +18,7 @@ pub fn markdown(data: &ReportData) -> String {
     if let Some(description) = &data.asked.description {
         out.push_str(&format!("{}\n\n", escape(description)));
     }
-    out.push_str(&format!("**{QUESTION}** {}\n\n", escape(&answer.headline)));
+    out.push_str(&format!("**{}** {}\n\n", question(data), escape(&answer.headline)));
     for of in &answer.uses {
         out.push_str(&format!("- **{}**{}\n", escape(&of.who), escape(&of.words)));
     }

@@ -7,7 +7,12 @@ use crate::format::{count, counted, finite, listed, percent, size_pp};
 use crate::verdict::{asks, scheme};
 
 /// The question that every report answers.
-pub const QUESTION: &str = "Does the fused decision use quality?";
+pub fn question(data: &ReportData) -> &'static str {
+    match data.settings.metric {
+        None => "Does the fused decision use quality?",
+        Some(_) => "Does the fused prediction use quality?",
+    }
+}
 
 /// Sentences to paste into a paper.
 pub fn methods(data: &ReportData) -> Vec<String> {
@@ -113,6 +118,14 @@ fn of_accuracy(data: &ReportData, sentences: &mut Sentences) {
          its mean under permuted quality (Broken-Q), both pooled over all test examples."
             .to_owned(),
     );
+    if !settings.labels.is_empty() {
+        sentences.push(format!(
+            "Every balanced accuracy is the mean over {} labels ({}), each with experts and rules of \
+             its own; a permutation exchanges the qualities of the same examples for all of them.",
+            settings.labels.len(),
+            listed(&settings.labels)
+        ));
+    }
     sentences.topic = Topic::Test;
     sentences.push(format!(
         "p-values are one-sided, (b + 1) / (m + 1) with b of m permutations at least as accurate \

@@ -6,7 +6,9 @@
 use fuseline_artifact::Finding;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, cautions, count_readings, gains, named, native_readings, not_counted};
+use crate::answer::{
+    Answer, DOUBTED, cautions, count_readings, gains, named, native_readings, not_counted, reasons,
+};
 use crate::controls::checks;
 use crate::data::{Control, FindingRow, ReportData, Settings};
 use crate::format::{
@@ -18,7 +20,7 @@ use crate::uses::{
     size_of_test, subject,
 };
 use crate::verdict::{
-    Reading, Verdict, could_turn, decided, gain_sign, is_adjusted, read, told_by_evidence,
+    Reading, Verdict, could_turn, decided, doubt, gain_sign, is_adjusted, read, told_by_evidence,
 };
 
 /// More conditions than this are not named one by one.
@@ -381,6 +383,9 @@ fn headline(
             "caution",
         );
     }
+    if of(Reading::InDoubt) > 0 {
+        return words(DOUBTED.to_owned(), "caution");
+    }
     if of(Reading::Harm) > 0 && of(Reading::Harm) == total {
         return words("Quality seems to do harm.".to_owned(), "caution");
     }
@@ -435,6 +440,11 @@ fn words(
              conditional_residual leaves in place what the evidence tells.{}",
             told_by_evidence(row),
             gain_words(row, settings, unit)
+        ),
+        Reading::InDoubt => format!(
+            "The gap ({tested}) is not shown to be dependence: {}.{}",
+            row.p_doubt.as_deref().unwrap_or("the p-value may be too small"),
+            shift_words(row, unit)
         ),
         Reading::Harm => format!(
             "The interval lies below 0, as if quality did harm ({tested}); the one-sided test does \
@@ -520,7 +530,7 @@ fn power_words(row: &FindingRow, settings: &Settings, unit: Unit) -> String {
 
 /// One statement a native condition in which a gap was detected, the largest gap first.
 fn uses(data: &ReportData, verdicts: &[Verdict], metric: Metric, unit: Unit) -> Vec<Use> {
-    use Reading::{Dependence, EvidenceDerived, WithGain, WithLoss};
+    use Reading::{Dependence, EvidenceDerived, InDoubt, WithGain, WithLoss};
     let mut found: Vec<(usize, &FindingRow, Reading)> = data
         .findings
         .iter()
@@ -528,7 +538,7 @@ fn uses(data: &ReportData, verdicts: &[Verdict], metric: Metric, unit: Unit) -> 
         .enumerate()
         .map(|(place, (row, verdict))| (place, row, verdict.reading))
         .filter(|(_, _, reading)| {
-            matches!(reading, WithGain | Dependence | WithLoss | EvidenceDerived)
+            matches!(reading, WithGain | Dependence | WithLoss | EvidenceDerived | InDoubt)
         })
         .filter(|(_, row, _)| is_joint(row, data) || !joint_is_there(row, data))
         .collect();
@@ -539,7 +549,7 @@ fn uses(data: &ReportData, verdicts: &[Verdict], metric: Metric, unit: Unit) -> 
         // is left in place.
         let stays = reading == EvidenceDerived && stays_given_evidence(row, data);
         let is_open = reading == EvidenceDerived && !stays;
-        let verb = if is_open { "changes with" } else { "uses" };
+        let verb = if is_open || reading == InDoubt { "changes with" } else { "uses" };
         let rest = elsewhere(row);
         let rest = if rest.is_empty() { rest } else { format!(" ({rest})") };
         let interval = match (finite(row.gap_low), finite(row.gap_high)) {
@@ -567,6 +577,7 @@ fn uses(data: &ReportData, verdicts: &[Verdict], metric: Metric, unit: Unit) -> 
             (Dependence, Some((_, reference))) => {
                 words += &format!("; no gain over {reference} is shown");
             }
+            (InDoubt, _) => words += &format!("; {}", doubt(row)),
             (EvidenceDerived, _) if stays => {
                 words += "; it stays when what the evidence tells of quality is left in place";
             }
@@ -632,6 +643,11 @@ fn sentence(
              part. A plain permutation makes pairs of evidence and quality that cannot occur, so \
              this is not yet reliance on reliability.",
             range(&|row| row.gap)
+        ),
+        Reading::InDoubt => format!(
+            "{conditions}: a gap of {}, but a p-value that may be too small. {}",
+            range(&|row| row.gap),
+            reasons(rows.iter().filter_map(|row| row.p_doubt.as_deref()))
         ),
         Reading::Harm => format!(
             "{conditions}: the interval lies below 0, as if quality did harm. The one-sided test \
@@ -820,6 +836,11 @@ pub fn columns(metric: Metric, unit: Unit) -> Vec<MetricColumn> {
         value("shift".to_owned(), "mean of |prediction - that of Clean-Q|", |of| of.shift),
         column("quality moved", "share of examples whose quality a permutation changes", |row| {
             (percent(row.moved_share), row.moved_share)
+        }),
+        column("alignment", "of the modality where quality ranks best by closeness", |row| {
+            let each = row.alignment.iter().filter_map(|(_, value)| finite(*value));
+            let most = each.max_by(f64::total_cmp);
+            (plain(most), most)
         }),
         column("quality from evidence", "largest R2 of a quality given the evidence", |row| {
             let each = row.quality_from_evidence.iter().filter_map(|(_, r2)| finite(*r2));

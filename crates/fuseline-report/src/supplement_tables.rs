@@ -53,7 +53,10 @@ pub struct SupplementTable {
 /// The tables for forms of the report that show no figures: those of what the report was given, and
 /// those of what figures show else.
 pub fn tables_for_text(data: &ReportData) -> Vec<SupplementTable> {
-    let reliability = (!data.reliability.is_empty()).then(|| reliability(&data.reliability));
+    // Of one bin there is no curve.
+    let curves = data.reliability.iter().filter(|curve| curve.bins.len() >= 2);
+    let curves: Vec<&ReliabilityCurve> = curves.collect();
+    let reliability = (!curves.is_empty()).then(|| reliability(&curves));
     let drawn = mechanisms(data).into_iter().chain(reliability);
     drawn.chain(tables(data)).collect()
 }
@@ -157,7 +160,7 @@ fn mechanisms(data: &ReportData) -> Option<SupplementTable> {
     Some(SupplementTable { about: ABOUT_MECHANISMS, ..table })
 }
 
-fn reliability(curves: &[ReliabilityCurve]) -> SupplementTable {
+fn reliability(curves: &[&ReliabilityCurve]) -> SupplementTable {
     let bins = curves.iter().map(|curve| curve.bins.len()).max().unwrap_or(0);
     let heads: Vec<String> = (1..=bins).map(|bin| format!("bin {bin}")).collect();
     let heads: Vec<&str> = heads.iter().map(String::as_str).collect();

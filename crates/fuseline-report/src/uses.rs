@@ -5,7 +5,7 @@ use crate::data::{FindingRow, ReportData};
 use crate::format::{finite, points, size_pp, value_label};
 use crate::made_of::{mechanism, reads_labels, stays_given_evidence};
 use crate::methods::span;
-use crate::verdict::{Reading, Verdict, decided, scheme, told_by_evidence};
+use crate::verdict::{Reading, Verdict, decided, doubt, scheme, told_by_evidence};
 
 /// More conditions than this are grouped.
 const EACH: usize = 6;
@@ -76,8 +76,8 @@ pub fn uses(data: &ReportData, verdicts: &[Verdict]) -> Vec<Use> {
 
 /// True if a reading says that accuracy falls when quality is permuted.
 const fn is_use(reading: Reading) -> bool {
-    use Reading::{Dependence, EvidenceDerived, WithGain, WithLoss};
-    matches!(reading, WithGain | Dependence | WithLoss | EvidenceDerived)
+    use Reading::{Dependence, EvidenceDerived, InDoubt, WithGain, WithLoss};
+    matches!(reading, WithGain | Dependence | WithLoss | EvidenceDerived | InDoubt)
 }
 
 pub(crate) fn is_joint(row: &FindingRow, data: &ReportData) -> bool {
@@ -98,7 +98,8 @@ fn each(place: usize, row: &FindingRow, reading: Reading, data: &ReportData) -> 
     // A gap of a quality that the evidence tells is not yet use of it, unless it stays when that is
     // left in place.
     let is_open = reading == Reading::EvidenceDerived && !stays_given_evidence(row, data);
-    let verb = if is_open { "changes with" } else { "uses" };
+    let is_doubted = reading == Reading::InDoubt;
+    let verb = if is_open || is_doubted { "changes with" } else { "uses" };
     let rest = elsewhere(row);
     let rest = if rest.is_empty() { rest } else { format!(" ({rest})") };
     let interval = match (finite(row.gap_low), finite(row.gap_high)) {
@@ -126,7 +127,9 @@ fn each(place: usize, row: &FindingRow, reading: Reading, data: &ReportData) -> 
         }
         _ => {}
     }
-    if let Some(mechanism) = mechanism(row, data) {
+    if is_doubted {
+        words += &format!("; {}", doubt(row));
+    } else if let Some(mechanism) = mechanism(row, data) {
         words += &format!("; {mechanism}");
     } else if is_open {
         let told = told_by_evidence(row);
@@ -369,7 +372,7 @@ mod tests {
         assert_eq!(
             said[0],
             "r0 uses quality in 25 of 25 conditions: accuracy falls by 1.0 to 3.4 pp when it is \
-             permuted, most with q24."
+             permuted, most with q24, each Holm-adjusted p ≤ 0.001 over 500 tests."
         );
         assert!(said[GROUPS].starts_with("2 more rules use quality"), "{said:?}");
     }

@@ -22,6 +22,8 @@ pub enum Reading {
     /// A gap of a quality that is a function of the evidence, under a permutation that ignores
     /// this.
     EvidenceDerived,
+    /// A gap whose p-value may be too small: groups are alike, or qualities related.
+    InDoubt,
     /// The interval lies below 0, as if quality did harm.
     Harm,
     /// Nothing found, and too little data to say that there is nothing.
@@ -52,11 +54,12 @@ pub enum Reading {
 
 impl Reading {
     /// Every reading of a native condition, strongest first.
-    pub const NATIVE: [Self; 10] = [
+    pub const NATIVE: [Self; 11] = [
         Self::WithGain,
         Self::Dependence,
         Self::WithLoss,
         Self::EvidenceDerived,
+        Self::InDoubt,
         Self::Harm,
         Self::CannotTell,
         Self::NotTestable,
@@ -72,6 +75,7 @@ impl Reading {
             Self::Dependence => "dependence",
             Self::WithLoss => "dependence at a loss",
             Self::EvidenceDerived => "evidence-derived gap",
+            Self::InDoubt => "p-value in doubt",
             Self::Harm => "interval below 0",
             Self::CannotTell => "cannot tell",
             Self::NotTestable => "not testable",
@@ -82,7 +86,7 @@ impl Reading {
             Self::Detected => "detected",
             Self::Missed => "not detected",
             Self::HeldBack => "gap vanishes",
-            Self::Unmoved => "no decision changed",
+            Self::Unmoved => "nothing changed",
             Self::Quiet => "quiet",
             Self::Alarm => "alarm",
         }
@@ -94,7 +98,7 @@ impl Reading {
             Self::WithGain => "▲",
             Self::Dependence => "△",
             Self::WithLoss => "▽",
-            Self::EvidenceDerived => "◇",
+            Self::EvidenceDerived | Self::InDoubt => "◇",
             Self::Harm => "▼",
             Self::CannotTell => "?",
             Self::WithinMargin => "≈",
@@ -112,7 +116,7 @@ impl Reading {
     pub const fn tone(self) -> &'static str {
         match self {
             Self::WithGain | Self::Dependence => "yes",
-            Self::WithLoss | Self::EvidenceDerived => "caution",
+            Self::WithLoss | Self::EvidenceDerived | Self::InDoubt => "caution",
             Self::Harm | Self::Missed | Self::Alarm => "bad",
             Self::CannotTell
             | Self::NotTestable
@@ -256,6 +260,9 @@ fn read_native(row: &FindingRow, settings: &Settings) -> Reading {
         if row.evidence_derived && !scheme(row, settings).starts_with("conditional") {
             return Reading::EvidenceDerived;
         }
+        if row.p_doubt.is_some() {
+            return Reading::InDoubt;
+        }
         return match gain_sign(row) {
             Some(std::cmp::Ordering::Greater) => Reading::WithGain,
             Some(std::cmp::Ordering::Less) => Reading::WithLoss,
@@ -319,6 +326,11 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             told_by_evidence(row),
             conditional_words(row, data),
             gain_words(row, settings)
+        ),
+        Reading::InDoubt => format!(
+            "The gap ({tested}) is not shown to be dependence: {}.{}",
+            row.p_doubt.as_deref().unwrap_or("the p-value may be too small"),
+            decision_words(row)
         ),
         Reading::Harm => format!(
             "The interval lies below 0, as if quality did harm ({tested}); the one-sided test \
@@ -455,6 +467,13 @@ pub fn told_by_evidence(row: &FindingRow) -> String {
         }
         None => "this quality is computed from".to_owned(),
     }
+}
+
+/// The reason to doubt a p-value, in short.
+pub fn doubt(row: &FindingRow) -> String {
+    let reason = row.p_doubt.as_deref().unwrap_or_default();
+    let (reason, _) = reason.split_once(':').unwrap_or((reason, ""));
+    format!("{reason}, so that this p-value may be too small")
 }
 
 /// Note of the conditional scheme on the reading of an evidence-derived quality.

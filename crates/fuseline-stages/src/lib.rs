@@ -87,6 +87,7 @@ pub fn kinds() -> Kinds {
         Kind::new::<diagnose::family::Family>(),
         Kind::new::<diagnose::calibration::Calibration>(),
         Kind::new::<diagnose::compare::Compare>(),
+        Kind::new::<diagnose::labels::Labels>(),
         Kind::new::<diagnose::repeats::Repeats>(),
         Kind::new::<diagnose::subgroups::Subgroups>(),
         Kind::new::<diagnose::reliability::Reliability>(),

@@ -12,7 +12,7 @@ pub use numbers::{NumberMetric, NumberSums, number_metric};
 pub use probabilities::{
     brier, decision, decisions, log_loss, mean_total_variation, total_variation,
 };
-pub use ranks::{auroc, auroc_one_against_rest, mid_ranks, spearman};
+pub use ranks::{auroc, auroc_one_against_rest, concordance_index, mid_ranks, spearman};
 
 /// Why a metric has no value.
 #[derive(Debug, Clone, PartialEq, Error)]

@@ -1,5 +1,7 @@
 //! A digest of the content of a workflow, independent of its layout.
 
+use serde_json::Value;
+
 use crate::document::Document;
 use crate::yaml::{Data, Node, plain_value};
 
@@ -12,8 +14,8 @@ const FORM: &[u8] = b"fuseline workflow 1\n";
 /// reach results. The order of params, stages, ports, outputs and of the keys of a stage or an
 /// option list does not.
 pub(crate) fn digest(document: &Document) -> [u8; 32] {
-    let mut form = Form { hasher: blake3::Hasher::new() };
-    form.hasher.update(FORM);
+    let mut form = Form::default();
+    form.bytes(FORM);
     let single = [
         ("name", &document.name),
         ("description", &document.description),
@@ -71,36 +73,66 @@ pub(crate) fn digest(document: &Document) -> [u8; 32] {
         form.text(&entry.key);
         form.node(&entry.value, 0);
     }
-    *form.hasher.finalize().as_bytes()
+    form.finish()
 }
 
+/// Bytes that are hashed at once.
+const PART: usize = 1 << 14;
+
+#[derive(Default)]
 struct Form {
     hasher: blake3::Hasher,
+    /// Bytes that are not hashed yet: values are short, and hashing each would take longer than to
+    /// read it.
+    part: Vec<u8>,
+    /// Buffer for values in JSON.
+    json: Vec<u8>,
 }
 
 impl Form {
+    fn bytes(&mut self, bytes: &[u8]) {
+        if self.part.len() + bytes.len() > PART {
+            self.hasher.update(&self.part);
+            self.part.clear();
+        }
+        self.part.extend_from_slice(bytes);
+    }
+
+    fn finish(mut self) -> [u8; 32] {
+        *self.hasher.update(&self.part).finalize().as_bytes()
+    }
+
     fn mark(&mut self, mark: u8) {
-        self.hasher.update(&[mark]);
+        self.bytes(&[mark]);
     }
 
     fn count(&mut self, mark: u8, count: usize) {
         self.mark(mark);
-        self.hasher.update(&(count as u64).to_le_bytes());
+        self.bytes(&(count as u64).to_le_bytes());
     }
 
     fn text(&mut self, text: &str) {
         self.count(b't', text.len());
-        self.hasher.update(text.as_bytes());
+        self.bytes(text.as_bytes());
+    }
+
+    /// A value as its text in JSON.
+    fn value(&mut self, value: &Value) {
+        let mut json = std::mem::take(&mut self.json);
+        json.clear();
+        // Nothing of a value fails to be written to memory.
+        let _ = serde_json::to_writer(&mut json, value);
+        self.mark(b'v');
+        self.count(b't', json.len());
+        self.bytes(&json);
+        self.json = json;
     }
 
     /// A value; the keys of this number of outer levels of mappings are sorted.
     fn node(&mut self, node: &Node, sorted_levels: usize) {
         match &node.data {
             Data::Scalar(scalar) => match plain_value(scalar) {
-                Ok(value) => {
-                    self.mark(b'v');
-                    self.text(&value.to_string());
-                }
+                Ok(value) => self.value(&value),
                 Err(_) => self.text(&scalar.text),
             },
             Data::Sequence(items) => {

@@ -39,7 +39,18 @@ pub struct OptionProblem {
 /// Everything wrong with the options of a stage kind, or with any mapping against its schema.
 /// `kind`: the name of the whole in messages.
 pub fn check(kind: &str, schema: &Value, options: &Map<String, Value>) -> Vec<OptionProblem> {
-    let mut walker = Walker { kind, root: schema, problems: Vec::new() };
+    check_others(kind, schema, options, &[])
+}
+
+/// As [`check`], of options of which some have been found sound: their values are not looked at.
+/// What is wrong with one option depends on no other, but for options that are missing.
+pub(crate) fn check_others(
+    kind: &str,
+    schema: &Value,
+    options: &Map<String, Value>,
+    sound: &[&str],
+) -> Vec<OptionProblem> {
+    let mut walker = Walker { kind, root: schema, sound, problems: Vec::new() };
     walker.object(schema, options, "");
     walker.problems
 }
@@ -47,7 +58,7 @@ pub fn check(kind: &str, schema: &Value, options: &Map<String, Value>) -> Vec<Op
 /// Makes the options of format `path` absolute; the options have been checked.
 pub fn absolute_paths(schema: &Value, options: &mut Map<String, Value>, folder: &Path) {
     let mut whole = Value::Object(std::mem::take(options));
-    let walker = Walker { kind: "", root: schema, problems: Vec::new() };
+    let walker = Walker { kind: "", root: schema, sound: &[], problems: Vec::new() };
     walker.paths(schema, &mut whole, folder, 0);
     if let Value::Object(whole) = whole {
         *options = whole;
@@ -88,6 +99,8 @@ const MAX_REFERENCES: usize = 32;
 struct Walker<'a> {
     kind: &'a str,
     root: &'a Value,
+    /// Options of the whole that need no look.
+    sound: &'a [&'a str],
     problems: Vec<OptionProblem>,
 }
 
@@ -271,7 +284,8 @@ impl<'a> Walker<'a> {
         let mut best: Option<(usize, Vec<OptionProblem>)> = None;
         let mut wanted = Vec::new();
         for branch in branches {
-            let mut walker = Walker { kind: self.kind, root: self.root, problems: Vec::new() };
+            let (kind, root) = (self.kind, self.root);
+            let mut walker = Walker { kind, root, sound: &[], problems: Vec::new() };
             walker.value(branch, value, path);
             if walker.problems.is_empty() {
                 return;
@@ -307,6 +321,9 @@ impl<'a> Walker<'a> {
         // An option that is misspelt is not missing, too.
         let mut meant = Vec::new();
         for (name, value) in fields {
+            if path.is_empty() && self.sound.contains(&name.as_str()) {
+                continue;
+            }
             let inner = join(path, name);
             match (properties.and_then(|known| known.get(name)), others) {
                 (Some(known), _) => self.value(known, value, &inner),
@@ -444,7 +461,8 @@ impl<'a> Walker<'a> {
         }
         for word in ["anyOf", "oneOf", "allOf"] {
             for branch in schema.get(word).and_then(Value::as_array).into_iter().flatten() {
-                let mut walker = Walker { kind: "", root: self.root, problems: Vec::new() };
+                let root = self.root;
+                let mut walker = Walker { kind: "", root, sound: &[], problems: Vec::new() };
                 walker.value(branch, value, "");
                 if walker.problems.is_empty() {
                     self.paths(branch, value, folder, depth + 1);
@@ -557,3 +575,6 @@ fn discriminators(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
     properties.filter_map(|(name, schema)| Some((name, schema.get("const")?)))
 }
+
+#[cfg(test)]
+mod tests;

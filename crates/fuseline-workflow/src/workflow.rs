@@ -325,6 +325,25 @@ pub struct Groups {
 }
 
 impl Groups {
+    /// Members by group: the number of each is its place among `group_of`, which has its group, or
+    /// [`NO_GROUP`]. Linear.
+    pub fn collect(groups: usize, group_of: impl Iterator<Item = u32> + Clone) -> Self {
+        let is_in = |group: &u32| *group != NO_GROUP;
+        let mut offsets = vec![0; groups + 1];
+        group_of.clone().filter(is_in).for_each(|group| offsets[group as usize + 1] += 1);
+        for group in 0..groups {
+            offsets[group + 1] += offsets[group];
+        }
+        let mut next = offsets.clone();
+        let mut members = vec![0; offsets[groups] as usize];
+        for (member, group) in group_of.enumerate().filter(|(_, group)| is_in(group)) {
+            let place = &mut next[group as usize];
+            members[*place as usize] = member as u32;
+            *place += 1;
+        }
+        Self { offsets, members }
+    }
+
     /// Number of sets.
     pub fn len(&self) -> usize {
         self.offsets.len().saturating_sub(1)

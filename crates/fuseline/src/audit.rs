@@ -62,6 +62,17 @@ impl OpenStudy {
                     "an audit reads what cohort.define or simulate.cohort makes".to_owned(),
                 ));
         }
+        if let Some((stage, _)) = cohorts.iter().find(|(stage, _)| plan.gives_numbers(*stage)) {
+            let name = &plan.workflow().stages[*stage].name;
+            let message = format!(
+                "the label of `{name}` is a number (regression: true), and an audit examines classes"
+            );
+            return Err(Error::request(message).with_hint(
+                "audit the same data with the label cut into classes by threshold or quantile: \
+                 copies, ids, groups and folds are the same"
+                    .to_owned(),
+            ));
+        }
         let names = |stages: Vec<(usize, usize)>| {
             stages.into_iter().map(|(stage, _)| plan.workflow().stages[stage].name.clone())
         };

@@ -7,9 +7,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use fuseline_artifact::Digest;
-use fuseline_cache::{ActionKey, Cache, Index};
+use fuseline_cache::{ActionKey, Attachment, Cache, Index};
 use fuseline_engine::{
     ActionState, Caution, Class, Event, Executor, FileDigests, JobFolder, LocalExecutor, Outcome,
     Plan, PreviousRun, RunId, RunRecord, Services, Unchanged, codes, execute, machine_memory,
@@ -26,7 +25,7 @@ use crate::run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSum
 use crate::settings::{ExecutorName, LoadedSettings};
 use crate::source_files::source_files;
 use crate::study::{Study, working_dir};
-use crate::unchanged::{self, Repetition};
+use crate::unchanged::{self, KeptNote, Repetition};
 use crate::{OpenStudy, action_log, attach_remote, deliver, executors, open_cache};
 
 /// A run that is alive, with what earlier runs left for it.
@@ -39,7 +38,12 @@ pub(crate) struct RunHandle {
     pub remote: Option<Arc<RemoteCache>>,
     /// The index as it was written, until [`RunHandle::with_existing_objects`].
     pub index: Index,
+    /// Attachment of the index, for a run that repeats the last one.
+    pub attachment: Option<Attachment>,
 }
+
+/// Bytes that are worth a thread to hash.
+const PARALLEL_BYTES: u64 = 1 << 20;
 
 impl RunHandle {
     fn begin(cache: Cache, study: &Study, options: &RunOptions) -> Result<Self, Error> {
@@ -50,13 +54,32 @@ impl RunHandle {
         let run = RunId::announce(&cache)?;
         let working_dir = working_dir()?;
         let file = fuseline_workflow::absolute(&working_dir, &study.path);
-        let index = cache.index_as_written(&file);
-        Ok(Self { cache: Arc::new(cache), run, file, remote, index })
+        let (index, attachment) = cache.index_as_written(&file);
+        Ok(Self { cache: Arc::new(cache), run, file, remote, index, attachment })
     }
 
     /// The handle with an index of which all objects exist.
     pub fn with_existing_objects(self) -> Self {
         Self { index: self.cache.with_existing_objects(self.index), ..self }
+    }
+
+    /// The same, with the attachment only if it is sound.
+    pub fn with_sound_attachment(mut self) -> Self {
+        let Some(mut attachment) = self.attachment.take() else {
+            return self.with_existing_objects();
+        };
+        let is_large = attachment.size() >= PARALLEL_BYTES;
+        let if_sound = move || attachment.is_sound().is_ok_and(|is| is).then_some(attachment);
+        std::thread::scope(|scope| {
+            if !is_large {
+                return Self { attachment: if_sound(), ..self }.with_existing_objects();
+            }
+            let hashing = scope.spawn(if_sound);
+            let handle = self.with_existing_objects();
+            let attachment = hashing.join();
+            let attachment = attachment.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Self { attachment, ..handle }
+        })
     }
 
     /// Ends the use of the remote, if there is one: the traffic, which goes into the record as
@@ -194,7 +217,7 @@ impl Planner<'_> {
         let files = plan.workflow().outputs.iter().map(|output| output.file.as_path());
         refuse_to_overwrite(inputs.iter().map(PathBuf::as_path), files, &folder)?;
         let handle = begin()?;
-        let RunHandle { cache, run, file, remote, index } = &handle;
+        let RunHandle { cache, run, file, remote, index, attachment: _ } = &handle;
         if let Some(remote) = remote {
             remote.set_workflow(&plan.workflow().name);
         }
@@ -361,13 +384,18 @@ fn wanted_stages(plan: &Plan<'_>) -> Vec<(String, usize)> {
 }
 
 /// Writes the index for the next run, unless it is what this run found there.
-fn keep_index(handle: &RunHandle, update: Option<&Index>, note: &[Bytes]) {
-    let RunHandle { cache, file, index, .. } = handle;
-    if update.is_none() && index.note() == note.concat() {
+fn keep_index(handle: &RunHandle, update: Option<&Index>, kept: &KeptNote) {
+    let RunHandle { cache, file, index, attachment: before, .. } = handle;
+    let KeptNote { note, attachment } = kept;
+    let is_attached = || match before {
+        Some(before) => before.holds(attachment),
+        None => attachment.is_empty(),
+    };
+    if update.is_none() && index.note() == note && is_attached() {
         return;
     }
-    let parts: Vec<_> = note.iter().map(Bytes::as_ref).collect();
-    if let Err(error) = cache.write_index(file, index, update.unwrap_or(index), &parts) {
+    let update = update.unwrap_or(index);
+    if let Err(error) = cache.write_index(file, index, update, note, attachment) {
         // Without the index the next run reads the records, and that is all.
         tracing::warn!(%error, "the index of the workflow was not kept");
     }

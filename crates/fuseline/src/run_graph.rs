@@ -128,8 +128,16 @@ impl RunGraph {
 fn params_used(plan: &Plan<'_>, stage: usize, files: &Files) -> Vec<(String, String)> {
     let workflow = plan.workflow();
     let mut used = BTreeSet::new();
-    for variant in &workflow.stages[stage].variants {
-        for option in variant.options.keys() {
+    // All variants are written in one place.
+    let variants = &workflow.stages[stage].variants;
+    let mut options: Vec<&String> = Vec::new();
+    for option in variants.iter().flat_map(|variant| variant.options.keys()) {
+        if !options.contains(&option) {
+            options.push(option);
+        }
+    }
+    if let Some(variant) = variants.first() {
+        for option in options {
             let place = variant.places.place(option);
             let Some(text) = files.text(place.file).get(place.span.clone()) else { continue };
             for (param, _) in &workflow.params {

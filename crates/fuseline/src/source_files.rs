@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use fuseline_artifact::Digest;
-use fuseline_engine::{FileRead, FileRole, Outcome, Plan};
+use fuseline_engine::{FileRead, FileRole, Outcome, Plan, PlannedRule};
 
 use crate::plugin_path::LOCK_FILE;
 use crate::study::{OpenStudy, Study};
@@ -32,12 +31,11 @@ pub(crate) fn source_files(
     });
     let mut files: Vec<FileRead> = texts.collect();
     files.extend(outcome.files_read(plan));
-    for (id, digest) in outcome.provenance(plan).plugins {
-        let Ok(digest) = digest.parse::<Digest>() else { continue };
+    for PlannedRule { id, digest } in plan.rules() {
         // One that is gone by now was there when the plan was made, and its digest is in the
         // manifest beside its id.
-        if let Ok(rule) = open.services.plugins.find_by_digest(&id, &digest) {
-            files.push(describe(FileRole::Rule, &rule.path, digest));
+        if let Ok(rule) = open.services.plugins.find_by_digest(id, digest) {
+            files.push(describe(FileRole::Rule, &rule.path, *digest));
         }
     }
     if let Ok(program) = std::env::current_exe()

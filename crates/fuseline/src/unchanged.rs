@@ -25,7 +25,7 @@ use crate::run_context::{CONTEXT_FILE, reached_outputs, stays_inside};
 use crate::run_options::{Observer, RunOptions, RunProgress};
 use crate::study::{OpenStudy, Study};
 
-/// The note of a run that reached all of its plan; its manifest and its context follow.
+/// The note of a run that reached all of its plan. Its manifest and its context are attached.
 #[derive(Serialize, Deserialize)]
 struct Note {
     /// Digest of the request.
@@ -48,7 +48,16 @@ struct Note {
     /// The warnings that every run gives.
     warnings: NotedWarnings,
     /// Length of the manifest in bytes.
-    manifest: usize,
+    manifest: u64,
+}
+
+/// Data that the index keeps for the next run besides its actions; empty when that cannot repeat
+/// this one.
+#[derive(Default)]
+pub(crate) struct KeptNote {
+    pub note: Vec<u8>,
+    /// The part of the manifest that is about the plan, and the context.
+    pub attachment: Vec<Bytes>,
 }
 
 /// Outcome of the attempt to repeat a run.
@@ -79,8 +88,8 @@ pub(crate) fn repeat(
     observer: &mut Observer<'_>,
 ) -> Result<Repetition, Error> {
     let changed = |handle| Ok(Repetition::Changed(Box::new(handle)));
-    let note = Note::decode(handle.index.note()).filter(|(note, _)| note.stays_inside());
-    let Some((note, start)) = note else { return changed(handle) };
+    let note = Note::decode(handle.index.note()).filter(Note::stays_inside);
+    let Some(note) = note else { return changed(handle) };
     let digests = match options.rehash {
         true => FileDigests::default(),
         false => FileDigests::remembered(&handle.cache),
@@ -92,10 +101,13 @@ pub(crate) fn repeat(
     if !note.holds(request, &digests) || refuse_to_overwrite(inputs, files, &folder).is_err() {
         return changed(handle);
     }
-    let handle = handle.with_existing_objects();
-    let parts = handle.index.note().get(start..);
-    let parts = parts.and_then(|parts| parts.split_at_checked(note.manifest));
-    let Some((manifest, context)) = parts else { return changed(handle) };
+    let mut handle = handle.with_sound_attachment();
+    // The note is gone when an object is missing.
+    let attachment = handle.attachment.take().filter(|_| !handle.index.note().is_empty());
+    let Some(mut attachment) = attachment.filter(|of| note.manifest <= of.size()) else {
+        return changed(handle);
+    };
+    let (manifest, context) = (0..note.manifest, note.manifest..attachment.size());
     let Note { workflow, stages, outputs, cautions, warnings, .. } = note;
     let Some((warnings, texts)) = warnings.decode() else { return changed(handle) };
     let reached = outputs.iter().map(|(file, digest)| (file.as_path(), *digest));
@@ -113,10 +125,11 @@ pub(crate) fn repeat(
     let mut record =
         RunRecord::begin(cache, run, &workflow, stages.clone()).map_err(Error::failed)?;
     action_log::begin(&cache.runs_folder().join(record.id()));
-    cache.write_run_file(record.id(), CONTEXT_FILE, &[context])?;
+    cache.write_run_file_with(record.id(), CONTEXT_FILE, &[], &mut attachment, context)?;
     let remote = handle.finish_remote(&mut record, options, observer).map(Box::new);
     let mut observe = |event: &_| observer(RunProgress::Event(event));
-    let end = record.finish_unchanged(stages, manifest, &mut observe).map_err(Error::failed)?;
+    let end = record.finish_unchanged(stages, (&mut attachment, manifest), &mut observe);
+    let end = end.map_err(Error::failed)?;
     observe(&end);
     Ok(Repetition::Done {
         run: record.id().to_owned(),
@@ -135,15 +148,14 @@ pub(crate) struct EndedRun<'r> {
     pub plan: &'r Plan<'r>,
 }
 
-/// The note that the next run needs to repeat one that has ended, in parts; none when it cannot be
-/// repeated.
+/// Data with which the next run repeats one that has ended; none when it cannot be repeated.
 pub(crate) fn note(
     run: &EndedRun<'_>,
     outcome: &Outcome,
     warnings: &[Diagnostic],
     unchanged: Unchanged,
     context: Vec<u8>,
-) -> Option<Vec<Bytes>> {
+) -> Option<KeptNote> {
     let EndedRun { request, open, plan } = run;
     let Unchanged { stages, manifest } = unchanged;
     let program = std::env::current_exe().ok()?;
@@ -187,11 +199,10 @@ pub(crate) fn note(
         outputs: outputs.map(|(file, digest)| (file.to_owned(), digest)).collect(),
         cautions: Caution::group(&outcome.cautions),
         warnings: NotedWarnings::encode(warnings, open.files()),
-        manifest: manifest.iter().map(Bytes::len).sum(),
+        manifest: manifest.iter().map(|part| part.len() as u64).sum(),
     };
-    let head = serde_json::to_vec(&note).ok()?;
-    let head = Bytes::from([&head.len().to_le_bytes(), &*head].concat());
-    Some([vec![head], manifest, vec![context.into()]].concat())
+    let note = serde_json::to_vec(&note).ok()?;
+    Some(KeptNote { note, attachment: [manifest, vec![context.into()]].concat() })
 }
 
 /// Digest of the request, as far as a plan depends on it; the files that it names may change all
@@ -213,12 +224,9 @@ pub(crate) fn request(study: &Study, options: &RunOptions) -> Option<Digest> {
 }
 
 impl Note {
-    /// Reads a note, and finds where the manifest and the context behind it begin. Never panics,
-    /// whatever the bytes are.
-    fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
-        let (length, rest) = bytes.split_first_chunk()?;
-        let (head, left) = rest.split_at_checked(usize::from_le_bytes(*length))?;
-        Some((serde_json::from_slice(head).ok()?, bytes.len() - left.len()))
+    /// Reads a note. Never panics, whatever the bytes are.
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
     }
 
     /// True if every output stays within the folder of results: whoever may write to a cache must
@@ -257,7 +265,7 @@ mod tests {
             outputs: vec![(PathBuf::from(file), Digest::hash("report"))],
             cautions: Vec::new(),
             warnings: NotedWarnings::default(),
-            manifest: 0,
+            manifest: 3,
         };
         assert!(note("tables/report.html", "small").stays_inside());
         for (file, workflow) in
@@ -281,11 +289,10 @@ mod tests {
             warnings: NotedWarnings::default(),
             manifest: 3,
         };
-        let head = serde_json::to_vec(&note).unwrap();
-        let bytes = [&head.len().to_le_bytes(), &*head, b"mmmcc"].concat();
-        let (read, at) = Note::decode(&bytes).unwrap();
-        assert_eq!((read.files, read.manifest, &bytes[at..]), (note.files, 3, &b"mmmcc"[..]));
-        for length in 0..bytes.len() - 5 {
+        let bytes = serde_json::to_vec(&note).unwrap();
+        let read = Note::decode(&bytes).unwrap();
+        assert_eq!((read.files, read.manifest), (note.files, 3));
+        for length in 0..bytes.len() {
             assert!(Note::decode(&bytes[..length]).is_none(), "cut to {length} bytes");
         }
         for at in 0..bytes.len() {

@@ -43,7 +43,9 @@ pub fn find_unsound_files(cache: &Cache) -> Result<Vec<UnsoundFile>, Error> {
         note(path, "it is no index; the next run of its workflow does without".to_owned());
     }
     for path in Services::damaged_memos(cache)? {
-        note(path, "it is no memo; the next run does without".to_owned());
+        // A run that needs nothing of it would leave it as it is.
+        let _ = std::fs::remove_file(&path);
+        note(path, "it was no memo, and is removed; the next run does without".to_owned());
     }
     Ok(unsound)
 }

@@ -136,6 +136,12 @@ for rule, predict, files in [
         close(f"{rule} {name} interval", [finding.gap_low, finding.gap_high], r.interval, 1e-9)
         assert r.interval[0] <= r.gap <= r.interval[1]
         assert "balanced accuracy" not in r.verdict + r.report(), r.verdict
+        for m, name in enumerate(MODALITIES):
+            rows = tested & A[:, m]
+            near, q = -np.abs(P[rows, m] - y[rows]), Q[rows, m]
+            more = near[:, None] > near[None, :]
+            wins = (q[:, None] > q[None, :]) + 0.5 * (q[:, None] == q[None, :])
+            close(f"alignment {name}", finding[f"alignment_{name}"], wins[more].mean())
 still = read("finding_mean").iloc[0]
 assert still.gap == 0 and still.p_value == 1 and still.prediction_shift == 0 and not still.reads_quality
 

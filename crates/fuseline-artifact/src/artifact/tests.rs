@@ -79,7 +79,7 @@ fn the_same_artifact_is_the_same_bytes_in_every_version() {
             "predictions dc721af431a5",
             "permutations 0275e880d977",
             "example_effects e650bae020b7",
-            "findings 5344b8caace6",
+            "findings a5f6159f2245",
             "metadata e0466f04c847",
             "audit 47b0ed7352a2",
             "table 1e69148a26cb",

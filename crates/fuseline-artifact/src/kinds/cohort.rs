@@ -5,7 +5,7 @@ use crate::columns::{Builder, Columns};
 use crate::error::ArtifactError;
 use crate::kind::ArtifactKind;
 use crate::kinds::{CLASSES, EXAMPLE_ID, VALUE};
-use crate::schema::{Column, ColumnType, KindSchema, TARGET};
+use crate::schema::{Column, ColumnType, KindSchema, MetadataKey, MetadataType, TARGET};
 use crate::texts::Texts;
 
 pub(crate) static SCHEMA: KindSchema = KindSchema {
@@ -21,8 +21,14 @@ pub(crate) static SCHEMA: KindSchema = KindSchema {
         Column::full("label", ColumnType::Categories, "the class of the example"),
     ],
     metadata: &[CLASSES],
-    optional_metadata: &[],
+    optional_metadata: &[MetadataKey {
+        key: ORDINAL,
+        of: MetadataType::Boolean,
+        help: "true where the classes have an order, that of `classes`",
+    }],
 };
+
+const ORDINAL: &str = "ordinal";
 
 pub(crate) static REGRESSION: KindSchema = KindSchema {
     columns: &[
@@ -35,6 +41,7 @@ pub(crate) static REGRESSION: KindSchema = KindSchema {
         Column::full("label", ColumnType::Float64, "the number to predict"),
     ],
     metadata: &[TARGET],
+    optional_metadata: &[],
     ..SCHEMA
 };
 
@@ -72,12 +79,7 @@ impl Typed for Cohort {
     const KIND: ArtifactKind = ArtifactKind::Cohort;
 
     fn into_artifact(self) -> Result<Artifact, ArtifactError> {
-        Builder::new(Self::KIND, self.len())
-            .example_ids(&self.example_id)
-            .texts("group", &self.group)
-            .classes("label", &self.label, &self.classes)
-            .class_names(&self.classes)
-            .build()
+        AnyCohort { cohort: self, values: None, is_ordinal: false }.into_artifact()
     }
 
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
@@ -99,13 +101,16 @@ pub struct AnyCohort {
     pub cohort: Cohort,
     /// The number to predict of each example; finite. None where the label is a class.
     pub values: Option<Vec<f64>>,
+    /// True if the classes have an order, that of their names.
+    pub is_ordinal: bool,
 }
 
 impl AnyCohort {
     /// Examples whose label is a number.
     pub fn of_values(example_id: Texts, group: Texts, values: Vec<f64>) -> Self {
         let (label, classes) = (vec![0; values.len()], vec![VALUE.to_owned()]);
-        Self { cohort: Cohort { example_id, group, label, classes }, values: Some(values) }
+        let cohort = Cohort { example_id, group, label, classes };
+        Self { cohort, values: Some(values), is_ordinal: false }
     }
 }
 
@@ -113,20 +118,28 @@ impl Typed for AnyCohort {
     const KIND: ArtifactKind = ArtifactKind::Cohort;
 
     fn into_artifact(self) -> Result<Artifact, ArtifactError> {
-        let Self { cohort, values } = self;
-        let Some(values) = values else { return cohort.into_artifact() };
-        Builder::new(Self::KIND, cohort.len())
-            .regression()
+        let Self { cohort, values, is_ordinal } = self;
+        let builder = Builder::new(Self::KIND, cohort.len())
             .example_ids(&cohort.example_id)
-            .texts("group", &cohort.group)
-            .finite("label", &values)
-            .build()
+            .texts("group", &cohort.group);
+        match values {
+            Some(values) => builder.regression().finite("label", &values),
+            None => builder
+                .classes("label", &cohort.label, &cohort.classes)
+                .class_names(&cohort.classes)
+                .optional_metadata(ORDINAL, is_ordinal.then_some(true)),
+        }
+        .build()
     }
 
     fn from_artifact(artifact: &Artifact) -> Result<Self, ArtifactError> {
         let columns = Columns::read_any(artifact, Self::KIND)?;
         if !columns.is_regression() {
-            return Ok(Self { cohort: Cohort::from_artifact(artifact)?, values: None });
+            return Ok(Self {
+                cohort: Cohort::from_artifact(artifact)?,
+                values: None,
+                is_ordinal: columns.parse_optional(ORDINAL, "true or false")?.unwrap_or(false),
+            });
         }
         let values = columns.floats("label")?.values().to_vec();
         Ok(Self::of_values(columns.example_ids()?, columns.texts("group")?, values))

@@ -81,10 +81,12 @@ macro_rules! findings_columns {
                     "intraclass correlation in groups of Clean-Q decisions being right";
                 design_effect: Option<f64>,
                     "factor by which exchanging rows one by one overstates the number of examples";
+                p_doubt: Option<String>,
+                    "why p_value may be too small: groups alike, or qualities related, if it may";
             }
             by_modality {
                 alignment, "alignment_",
-                    "one column a modality: AUROC of its quality for its expert being right";
+                    "one column a modality: AUROC of its quality for its expert being right, of numbers for coming closer";
                 quality_from_evidence, "quality_from_evidence_",
                     "one column a modality: R2 of its quality given the evidence, out of fold";
                 quality_label_auroc, "quality_label_auroc_",

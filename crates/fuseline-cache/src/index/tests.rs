@@ -1,4 +1,5 @@
 use std::fs;
+use std::io::Cursor;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -22,7 +23,7 @@ fn indexed(names: &[&str]) -> (TempDir, Cache) {
     let folder = TempDir::new().unwrap();
     let cache = Cache::open(folder.path()).unwrap();
     let index = names.iter().map(|name| (key(name), made(&execute(&cache, name).unwrap())));
-    cache.write_index(Path::new("w"), &Index::default(), &index.collect(), &[]).unwrap();
+    cache.write_index(Path::new("w"), &Index::default(), &index.collect(), &[], &[]).unwrap();
     (folder, cache)
 }
 
@@ -68,21 +69,36 @@ fn many_objects_are_asked_for_on_several_threads_and_each_gets_its_own_answer() 
     }
 }
 
+/// The index and the attachment that a file of these bytes has, unless one is not sound.
+fn decode(bytes: &[u8]) -> Option<(Index, Vec<u8>)> {
+    let (index, mut attachment) = Index::decode(Box::new(Cursor::new(bytes.to_vec()))).unwrap()?;
+    let mut attached = Vec::new();
+    attachment.copy(0..attachment.size(), &mut attached).unwrap();
+    attachment.is_sound().unwrap().then_some((index, attached))
+}
+
 #[test]
 fn every_truncation_and_every_flipped_bit_of_an_index_is_found() {
     let (_folder, cache) = indexed(&["a", "b"]);
+    let before = cache.index(Path::new("w"));
+    let attachment = [Bytes::from_static(b"attached")];
+    cache.write_index(Path::new("w"), &before, &before, b"note", &attachment).unwrap();
     let whole = fs::read(cache.index_path(Path::new("w"))).unwrap();
-    assert!(Index::decode(whole.clone()).is_some());
+    assert!(decode(&whole).is_some());
     for length in 0..whole.len() {
-        assert_eq!(Index::decode(whole[..length].to_vec()), None, "cut to {length} bytes");
+        assert_eq!(decode(&whole[..length]), None, "cut to {length} bytes");
     }
     for bit in 0..whole.len() * 8 {
         let mut bytes = whole.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        assert_eq!(Index::decode(bytes), None, "bit {bit}");
+        assert_eq!(decode(&bytes), None, "bit {bit}");
+        fs::write(cache.index_path(Path::new("w")), &bytes).unwrap();
+        assert_eq!(cache.damaged_indexes().unwrap().len(), 1, "bit {bit}");
     }
     fs::write(cache.index_path(Path::new("w")), &whole[..whole.len() / 2]).unwrap();
     assert!(cache.index(Path::new("w")).is_empty());
+    fs::write(cache.index_path(Path::new("w")), &whole).unwrap();
+    assert!(cache.damaged_indexes().unwrap().is_empty());
 }
 
 proptest! {
@@ -98,11 +114,19 @@ proptest! {
                 (ActionKey::from(Digest::from(key)), outputs.collect())
             })
             .collect();
-        let sealed = |body: &[u8]| [body, Digest::hash(body).as_bytes()].concat();
-        prop_assert_eq!(Index::decode(sealed(&index.encode())), Some(index));
-        // With the right checksum behind it, so that what reads the entries is reached.
-        Index::decode(sealed(&[MAGIC, &garbage].concat()));
-        Index::decode(sealed(&[MAGIC, &garbage.len().to_le_bytes(), &garbage].concat()));
+        for key in index.iter().map(|(key, _)| *key).collect::<Vec<_>>() {
+            let at = index.entries.iter().position(|entry| entry.key == key);
+            prop_assert_eq!(index.find(&key), at);
+        }
+        let (note, attachment) = (Bytes::from_static(b"note"), [Bytes::from(garbage.clone())]);
+        let written = [index.encode(&note, &attachment), garbage.clone()].concat();
+        prop_assert_eq!(decode(&written), Some((Index { note, ..index }, garbage.clone())));
+        decode(&[MAGIC, &garbage].concat());
+        // With right lengths before it and the right checksum behind it, so that what reads the
+        // entries is reached.
+        let lengths = [garbage.len() as u64, 0, 0].map(u64::to_le_bytes);
+        let body = [MAGIC, lengths.as_flattened(), &[0; DIGEST], &garbage].concat();
+        decode(&[&*body, Digest::hash(&body).as_bytes()].concat());
     }
 }
 
@@ -148,7 +172,7 @@ fn records_that_the_next_index_leaves_out_were_used_until_then() {
     age(folder.path(), LONG);
     let before = cache.index(Path::new("w"));
     let only_b = [(key("b"), before.get(&key("b")).unwrap().to_vec())].into_iter().collect();
-    cache.write_index(Path::new("w"), &before, &only_b, &[]).unwrap();
+    cache.write_index(Path::new("w"), &before, &only_b, &[], &[]).unwrap();
     let young = |name| {
         let modified = fs::metadata(record_path(&cache, name)).unwrap().modified().unwrap();
         modified.elapsed().is_ok_and(|age| age < Duration::from_secs(3600))
@@ -173,9 +197,18 @@ fn a_note_is_found_with_the_index_as_long_as_all_objects_are_there() {
     let (_folder, cache) = indexed(&["a", "b"]);
     let before = cache.index(Path::new("w"));
     assert_eq!(before.note(), b"");
-    cache.write_index(Path::new("w"), &before, &before, &[b"one", b"", b"two"]).unwrap();
-    let index = cache.index(Path::new("w"));
-    assert_eq!(index.note(), b"onetwo");
+    let parts = [&b"one"[..], b"", b"two"].map(Bytes::from_static);
+    cache.write_index(Path::new("w"), &before, &before, b"note", &parts).unwrap();
+    let (index, attachment) = cache.index_as_written(Path::new("w"));
+    assert_eq!(index.note(), b"note");
+    let mut attachment = attachment.unwrap();
+    assert!(attachment.holds(&parts) && !attachment.holds(&parts[1..]));
+    assert!(attachment.is_sound().unwrap());
+    cache.new_run("1").unwrap();
+    cache.write_run_file_with("1", "file", &[b"head "], &mut attachment, 1..6).unwrap();
+    assert_eq!(cache.read_run_file("1", "file").unwrap().unwrap(), b"head netwo");
+    assert!(cache.write_run_file_with("1", "beyond", &[], &mut attachment, 0..1000).is_err());
+    assert_eq!(cache.read_run_file("1", "beyond").unwrap(), None);
     assert!(index.iter().eq(before.iter()));
     fs::remove_file(object_path(&cache, "a")).unwrap();
     assert_eq!(cache.index(Path::new("w")).note(), b"");
@@ -194,6 +227,5 @@ fn an_index_with_other_actions_has_what_is_kept_and_the_others_before_its_own() 
     let sizes = |name: &str| both.get(&key(name)).map(|made| made[0].size);
     assert_eq!(["a", "b", "c", "d", "e"].map(sizes), [Some(1), Some(2), Some(1), None, Some(1)]);
     assert_eq!((["f", "g"].map(sizes), both.len()), ([Some(2); 2], 6));
-    let written = [both.encode(), Digest::hash(both.encode()).as_bytes().to_vec()].concat();
-    assert_eq!(Index::decode(written), Some(both));
+    assert_eq!(decode(&both.encode(&[], &[])), Some((both, Vec::new())));
 }

@@ -178,7 +178,9 @@ impl Signals {
     /// `cancel` by the second.
     fn listen(stop: &Arc<AtomicBool>, cancel: Option<Arc<AtomicBool>>) -> std::io::Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        let listened = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal));
+        let ignored = ignored_signals();
+        let listened = [SIGINT, SIGTERM, SIGHUP].into_iter();
+        let listened = listened.filter(|signal| ignored >> (signal - 1) & 1 == 0);
         let mut signals = signal_hook::iterator::Signals::new(listened)?;
         let at_once = Arc::new(AtomicBool::new(true));
         let (at_once_too, stop) = (at_once.clone(), stop.clone());
@@ -201,13 +203,12 @@ impl Signals {
     }
 }
 
-/// True if whoever started this process wants it to ignore a signal, as `nohup` does, where the
-/// system tells.
-fn is_ignored(signal: i32) -> bool {
+/// The signals that whoever started this process wants it to ignore, as `nohup` does, where the
+/// system tells: a bit each.
+fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    mask >> (signal - 1) & 1 == 1
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 fn show_warnings(warnings: &[String]) {

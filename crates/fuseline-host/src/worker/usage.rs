@@ -31,7 +31,11 @@ pub fn of_processes(processes: &[Process], limit: u64) -> Usage {
     let resident = |process: &Process| process.resident_pages * PAGE_BYTES;
     let mut memory: u64 = processes.iter().map(resident).sum();
     if memory > limit {
-        let share = |process: &Process| proportional(process.id).unwrap_or(resident(process));
+        // One that has ended since it was listed uses nothing any more.
+        let share = |process: &Process| {
+            let now = || Process::read(process.id).map_or(0, |now| resident(&now));
+            proportional(process.id).unwrap_or_else(now)
+        };
         memory = processes.iter().map(share).sum();
     }
     Usage { tasks: u32::try_from(processes.len()).unwrap_or(u32::MAX), memory }

@@ -7,7 +7,7 @@ use crate::data::{Control, ReportData};
 use crate::figures;
 use crate::format::{count, point_values, value_label};
 use crate::markup::{Element, element};
-use crate::methods::QUESTION;
+use crate::methods::question;
 use crate::numbers::Unit;
 use crate::verdict::Reading;
 
@@ -51,7 +51,7 @@ pub fn first_screen(data: &ReportData, answer: &Answer, arrangement: &Arrangemen
 fn answer_box(data: &ReportData, answer: &Answer) -> Element {
     let mut answer_box = element("div")
         .class(format!("answer tone-{}", answer.tone))
-        .child(element("p").class("question").text(QUESTION))
+        .child(element("p").class("question").text(question(data)))
         .child(element("p").class("headline").text(answer.headline.clone()));
     if !answer.counts.is_empty() {
         answer_box = answer_box.child(tally(&answer.counts));
@@ -163,7 +163,6 @@ fn grid(
     });
     let table = element("table")
         .class("grid")
-        .attr("style", format!("--columns:{}", columns.len()))
         .child(element("caption").text(name.to_owned()))
         .child(
             element("thead")

@@ -110,6 +110,20 @@ fn cases() -> Vec<(&'static str, Vec<FindingRow>)> {
             vec![FindingRow { p_value: Some(0.0042), p_adjusted: Some(0.0504), ..native() }],
         ),
         (
+            "gap, a p-value in doubt",
+            vec![FindingRow {
+                p_doubt: Some("groups are alike: ask others".to_owned()),
+                ..native()
+            }],
+        ),
+        (
+            "nothing found, and in doubt",
+            vec![FindingRow {
+                p_doubt: Some("groups are alike: ask others".to_owned()),
+                ..nothing_found()
+            }],
+        ),
+        (
             "not testable",
             vec![FindingRow {
                 not_testable: Some("quality has one value".to_owned()),
@@ -402,7 +416,7 @@ fn controls_of_one_draw_are_one_test_and_a_badge_is_a_binomial_tail() {
     // the level.
     let one_draw = vec![noise("a b", 0.02), noise("b c", 0.03), noise("c d", 0.6)];
     let found = negative(one_draw);
-    assert!(found.words.contains("1 distinct draw, of which 0 alarm"), "{found:?}");
+    assert!(found.words.contains("one draw of noise, which raises no alarm"), "{found:?}");
     assert_eq!(found.status, Passed);
     // 3 of 18 draws: P(X >= 3) = 5.8 %; 4: 1.1 %; 6: 0.02 % (scipy.stats.binom.sf).
     let draws = |alarms: usize| {

@@ -149,7 +149,7 @@ pub fn benches(criterion: &mut Criterion) {
             PreviousRun { index: &nothing, keys: &PreviousKeys::default, files: &services.files };
         let ran = execute(&plan, &cache, previous, &executor, options, &stop, &mut |_| ());
         let index = ran.unwrap().index_update.unwrap();
-        cache.write_index(&workflow.path, &nothing, &index, &[]).unwrap();
+        cache.write_index(&workflow.path, &nothing, &index, &[], &[]).unwrap();
         // Every key, looked up in the index; every object asked for.
         group.bench_function(format!("keys and lookups {size}"), |bencher| {
             bencher.iter(|| {

@@ -63,7 +63,7 @@ pub fn benches(criterion: &mut Criterion) {
             vec![Made { digest: cache.put_object(&bytes).unwrap(), size: bytes.len() as u64 }]
         };
         let index: Index = (0..actions).map(|number| (key(number), made(number))).collect();
-        cache.write_index(workflow, &Index::default(), &index, &[]).unwrap();
+        cache.write_index(workflow, &Index::default(), &index, &[], &[]).unwrap();
         assert!(cache.index(workflow).iter().eq(index.iter()));
         group.throughput(Throughput::Elements(actions as u64));
         group.bench_function(format!("read and ask for objects {actions}"), |bencher| {

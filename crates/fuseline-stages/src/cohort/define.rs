@@ -220,7 +220,7 @@ impl StageKind for DefineCohort {
             true => self.define_numbers(&ids, side.as_ref(), outputs)?,
             false => {
                 let cohort = self.define(&ids, side.as_ref(), outputs)?;
-                AnyCohort { cohort, values: None }
+                AnyCohort { cohort, values: None, is_ordinal: self.label.ordinal.is_some() }
             }
         };
         if let Some(side) = &side {
@@ -369,7 +369,10 @@ impl DefineCohort {
         );
         if of - lost < misspelt {
             return Err(StageError::data(text)
-                .at("label.classes")
+                .at(match self.label.ordinal {
+                    Some(_) => "label.ordinal",
+                    None => "label.classes",
+                })
                 .hint("write the label texts under the classes as the data write them"));
         }
         outputs.caution(text);

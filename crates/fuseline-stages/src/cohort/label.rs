@@ -32,6 +32,11 @@ pub(super) struct Label {
     /// and in code-point order otherwise.
     #[serde(default)]
     classes: Option<Classes>,
+    /// The classes in their order, from the lowest: label texts, each a class, as in [low, mid,
+    /// high]. `diagnose.metrics` then measures how far decisions lie from the label, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2))]
+    pub ordinal: Option<Vec<String>>,
     /// Cuts the number in the column at given values.
     #[serde(default)]
     threshold: Option<Cut>,
@@ -189,15 +194,20 @@ impl Label {
             problems
                 .push(Problem::new("label", "neither pattern nor column says what the label is"));
         }
-        let ways = [self.classes.is_some(), self.threshold.is_some(), self.quantile.is_some()];
-        if ways.iter().filter(|way| **way).count() > 1 {
-            let message = "classes, threshold and quantile exclude each other";
+        let ways = [
+            self.classes.is_some() || self.ordinal.is_some(),
+            self.threshold.is_some(),
+            self.quantile.is_some(),
+        ];
+        let both = self.classes.is_some() && self.ordinal.is_some();
+        if both || ways.iter().filter(|way| **way).count() > 1 {
+            let message = "classes, ordinal, threshold and quantile exclude each other";
             problems.push(Problem::new("label", message));
         }
         if self.regression {
             if ways.contains(&true) {
-                let message = "regression predicts the number itself, and classes, threshold and \
-                               quantile make classes of it";
+                let message = "regression predicts the number itself, and classes, ordinal, \
+                               threshold and quantile make classes of it";
                 problems.push(Problem::new("label.regression", message).hint("write one of them"));
             }
             if self.pattern.is_some() || self.column.is_none() {
@@ -245,6 +255,13 @@ impl Label {
             let problem = Problem::new("label.quantile.at", "a quantile lies between 0 and 1");
             problems.push(problem.hint("0.5 is the median; threshold cuts at values"));
         }
+        let ordinal = self.ordinal.as_deref().unwrap_or_default();
+        if self.ordinal.is_some() && ordinal.len() < 2 {
+            problems.push(Problem::new("label.ordinal", "at least two classes are needed"));
+        }
+        if ordinal.iter().collect::<BTreeSet<_>>().len() != ordinal.len() {
+            problems.push(Problem::new("label.ordinal", "a class is named twice"));
+        }
         let classes = self.classes.as_ref().map(|classes| classes.0.as_slice()).unwrap_or_default();
         if self.classes.is_some() && classes.len() < 2 {
             problems.push(Problem::new("label.classes", "at least two classes are needed"));
@@ -268,6 +285,7 @@ impl Label {
         match (&self.threshold, &self.quantile) {
             (Some(_), _) => "label.threshold.at".to_owned(),
             (_, Some(_)) => "label.quantile.at".to_owned(),
+            _ if self.ordinal.is_some() => "label.ordinal".to_owned(),
             _ => format!("label.classes.{class}"),
         }
     }
@@ -278,6 +296,7 @@ impl Label {
             .iter()
             .flat_map(|classes| &classes.0)
             .flat_map(|(_, texts)| texts)
+            .chain(self.ordinal.iter().flatten())
             .map(String::as_str)
     }
 
@@ -323,7 +342,7 @@ impl Label {
                     *labelling.missing.entry(text.into_owned()).or_default() += 1;
                 }
             }
-            if self.classes.is_none() && self.pattern.is_none() {
+            if self.classes.is_none() && self.ordinal.is_none() && self.pattern.is_none() {
                 let numbers = ids.iter().filter_map(|id| {
                     let text = side.text(id, column, "label.column").ok()??;
                     side.table.notation.number(&text).filter(|number| !number.is_nan())
@@ -385,8 +404,16 @@ impl Label {
     fn by_text(&self, ids: &[&str], side: Option<&Side>) -> Result<Labelling, StageError> {
         let texts = self.texts(ids, side)?;
         let is_missing = |text: &str| side.is_some_and(|side| side.is_missing(text));
-        let classes: Vec<(String, Vec<String>)> = match &self.classes {
-            Some(classes) => classes.0.clone(),
+        let stated: Option<Vec<(String, Vec<String>)>> = match (&self.classes, &self.ordinal) {
+            (Some(classes), _) => Some(classes.0.clone()),
+            (None, Some(ordinal)) => {
+                Some(ordinal.iter().map(|name| (name.clone(), vec![name.clone()])).collect())
+            }
+            (None, None) => None,
+        };
+        let is_stated = stated.is_some();
+        let classes = match stated {
+            Some(classes) => classes,
             None => {
                 let labels = texts.iter().flatten().filter(|text| !is_missing(text));
                 let classes = classes_of(labels.clone().map(AsRef::as_ref).collect());
@@ -421,9 +448,9 @@ impl Label {
                 class
             })
             .collect();
-        let of_numbers = match &self.classes {
-            None => few_numbers(&classes),
-            Some(_) => None,
+        let of_numbers = match is_stated {
+            false => few_numbers(&classes),
+            true => None,
         };
         let classes = classes.into_iter().map(|(name, _)| name).collect();
         let missing = BTreeMap::new();

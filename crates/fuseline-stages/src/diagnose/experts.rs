@@ -11,6 +11,7 @@ use fuseline_stats::metrics::MetricError;
 use fuseline_stats::quality_regression::{EvidenceRows, out_of_fold_r2};
 
 use crate::batch::each_evidence;
+use crate::diagnose::p_doubt::Qualities;
 use crate::quality::each_row;
 use crate::rows::{Finder, cohort_rows, decision};
 
@@ -106,6 +107,12 @@ impl Pooled {
             controls,
             without_expert,
         })
+    }
+
+    /// The qualities, as their similarity is measured.
+    pub fn qualities(&self) -> Qualities<'_> {
+        let Self { modalities, quality, available, .. } = self;
+        Qualities { modalities, quality, available }
     }
 
     /// Control that all the qualities share; an error when they disagree.

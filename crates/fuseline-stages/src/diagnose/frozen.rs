@@ -22,7 +22,9 @@ use fuseline_stats::permutation_test::{TIE, detectable_gap, gap_with_power, perm
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::diagnose::intervals::{Intervals, RowEffects};
+use crate::diagnose::intervals::{Intervals, RowEffects, not_testable};
+use crate::diagnose::moved::{Moved, bits, movable};
+use crate::diagnose::p_doubt::{Alike, Qualities};
 use crate::diagnose::permute_quality::Scheme;
 use crate::diagnose::strata::{Known, refused, strata};
 use crate::diagnose::summarize::{
@@ -34,6 +36,8 @@ use crate::rows::{decision, rows_digest};
 /// Permutations at least as accurate as Clean-Q after which a sequential test stops (Besag and
 /// Clifford 1991).
 const SEQUENTIAL_STOP: u64 = 20;
+/// The share that a scheme must change of what a joint permutation changes.
+const LEAST_MOVED_SHARE: f64 = 0.5;
 /// Tolerance of the sum of a row's probabilities around 1: models compute in single or half
 /// precision.
 const SUM_TOLERANCE: f64 = 1e-3;
@@ -225,6 +229,8 @@ pub struct Diagnosis {
     pub broken: Vec<f64>,
     /// Why the question cannot be answered from these rows, if it cannot.
     pub not_testable: Option<String>,
+    /// Why the p-value may be too small, if it may: groups alike, or qualities related.
+    pub p_doubt: Option<String>,
     /// Facts that a reader of the numbers must know.
     pub cautions: Vec<String>,
     /// Values of the metric, where the label is a number: balanced accuracies, flips and shifts of
@@ -320,8 +326,8 @@ struct Study<'a> {
     groups: usize,
     permuter: Permuter,
     share_movable: f64,
-    /// The chance of each row to get another quality.
-    quality_changed: Vec<f64>,
+    /// Examples whose quality changes, on average.
+    moved: Moved,
 }
 
 impl<'a> Study<'a> {
@@ -430,11 +436,61 @@ impl<'a> Study<'a> {
             groups,
             permuter,
             share_movable: 0.0,
-            quality_changed: Vec::new(),
+            moved: Moved { moved: 0.0, movable: 0.0 },
         };
-        let quality_changed = study.change_chances();
-        let movable = quality_changed.iter().filter(|chance| **chance > 0.0).count();
-        Ok(Self { share_movable: movable as f64 / rows as f64, quality_changed, ..study })
+        let chances = study.change_chances();
+        let movable = chances.iter().filter(|chance| **chance > 0.0).count();
+        Ok(Self {
+            share_movable: movable as f64 / rows as f64,
+            moved: study.moved(&chances),
+            ..study
+        })
+    }
+
+    /// `chances`: those of the rows to get another quality.
+    fn moved(&self, chances: &[f64]) -> Moved {
+        let Examples { available, quality, modalities, channels, .. } = self.examples;
+        let (width, channels) = (modalities.len(), *channels);
+        let rows = self.order.iter().map(|&row| {
+            let cells = row as usize * width..(row as usize + 1) * width;
+            let own = |cell: usize| match available[cell] {
+                true => quality[cell * channels..(cell + 1) * channels]
+                    .iter()
+                    .copied()
+                    .map(bits)
+                    .collect(),
+                false => Vec::new(),
+            };
+            (&available[cells.clone()], cells.map(own).collect::<Vec<Vec<u64>>>())
+        });
+        Moved { moved: chances.iter().sum(), movable: movable(rows) }
+    }
+
+    /// The qualities in code-point order, a column a channel, with whether each is there.
+    fn columns(&self) -> (Vec<String>, Vec<f64>, Vec<bool>) {
+        let Examples { available, quality, modalities, channels, .. } = self.examples;
+        let (width, channels) = (modalities.len(), *channels);
+        let names = modalities.iter().flat_map(|name| std::iter::repeat_n(name.clone(), channels));
+        let each =
+            self.order.iter().flat_map(|&row| row as usize * width..(row as usize + 1) * width);
+        let values = each.clone().flat_map(|cell| &quality[cell * channels..(cell + 1) * channels]);
+        let there = each.flat_map(|cell| std::iter::repeat_n(available[cell], channels));
+        (names.collect(), values.copied().collect(), there.collect())
+    }
+
+    /// Why the p-value may be too small: `alike` measures what groups have in common.
+    fn p_doubt(
+        &self,
+        alike: impl FnOnce(&Qualities<'_>, &str) -> Alike,
+    ) -> Result<Option<String>, StageError> {
+        let intervention = Intervention::from(self.settings.scheme);
+        if !intervention.has_p_value() {
+            return Ok(None);
+        }
+        let (modalities, quality, available) = self.columns();
+        let qualities =
+            Qualities { modalities: &modalities, quality: &quality, available: &available };
+        alike(&qualities, intervention.name()).p_doubt(&qualities, intervention.name(), self.groups)
     }
 
     fn permuter(
@@ -476,7 +532,7 @@ impl<'a> Study<'a> {
                 _ => column * channels..(column + 1) * channels,
             };
             let row = self.order[row as usize] as usize * width;
-            quality[row..][own].iter().map(|value| (value + 0.0).to_bits()).collect()
+            quality[row..][own].iter().copied().map(bits).collect()
         })
     }
 
@@ -690,7 +746,11 @@ impl<'a> Study<'a> {
             gap_with_power(&broken, settings.alpha, 0.8).map_err(|error| failed(&error))?;
         let not_testable = self.not_testable();
         let (gap_interval, gain_interval) = (ends(&intervals.gap), ends(&gain));
-        let bound = ends(&intervals.bound);
+        let bound = ends(&intervals.bound).map(|end| end / self.moved.share());
+        let labels = (self.labels.as_slice(), classes.len());
+        let p_doubt = self.p_doubt(|qualities, scheme| {
+            Alike::of_classes(&self.group, labels, &clean_right, qualities, scheme)
+        })?;
         let ba_neutral = {
             let mut correct = vec![0; classes.len()];
             neutral
@@ -708,7 +768,7 @@ impl<'a> Study<'a> {
             n_groups: self.groups,
             n_permutations: test.permutations,
             share_movable: self.share_movable,
-            share_changed: self.quality_changed.iter().sum::<f64>() / self.order.len() as f64,
+            share_changed: self.moved.moved / self.order.len() as f64,
             ba_clean: test.clean,
             ba_broken: test.broken,
             ba_neutral,
@@ -736,6 +796,7 @@ impl<'a> Study<'a> {
             largest_drift,
             broken,
             not_testable,
+            p_doubt,
             cautions: below_chance(&effects.clean_correct, &self.labels, classes.len())
                 .into_iter()
                 .collect(),
@@ -760,14 +821,8 @@ impl<'a> Study<'a> {
                     .to_owned(),
             });
         }
-        (self.share_movable < 0.5).then(|| {
-            format!(
-                "the scheme {} can change the quality of {:.0} % of the examples: what the others \
-                 would show is not seen",
-                Intervention::from(self.settings.scheme).name(),
-                100.0 * self.share_movable
-            )
-        })
+        let scheme = Intervention::from(self.settings.scheme).name();
+        not_testable(scheme, self.moved, LEAST_MOVED_SHARE)
     }
 
     /// Headroom and alignment, where evidence is known. `clean`: whether the fused decision is

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use fuseline_artifact::{
-    ArtifactKind, Cohort, Features, MetricRow, Model, OptionalEvidence, Quality, Table,
+    AnyCohort, ArtifactKind, Cohort, Features, MetricRow, Model, OptionalEvidence, Quality, Table,
 };
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Labelled, Outputs, PlanSite, Point, Ports, Problem, ReadFile,
@@ -31,6 +31,9 @@ use crate::{fusion, guard, upstream};
 /// accuracy appears here again. A gap is positive where Clean-Q is better, also for log loss and
 /// Brier score, of which less is better. The p-values are not adjusted: the measures tell of one
 /// question from several sides. AUROC pools the scores of all folds.
+///
+/// Where the label is `ordinal`, two measures know of the order: `rank_mae`, the mean distance of
+/// decision and label in classes, and `quadratic_kappa`, Cohen's kappa with quadratic weights.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
@@ -55,14 +58,19 @@ fn three() -> u32 {
     3
 }
 
-/// Name, and whether more is better.
-const MEASURES: [(&str, bool); 5] = [
+/// A measure: its name, and whether more is better.
+type Measure = (&'static str, bool);
+
+const MEASURES: [Measure; 5] = [
     ("balanced_accuracy", true),
     ("macro_f1", true),
     ("auroc", true),
     ("log_loss", false),
     ("brier", false),
 ];
+
+/// Those of classes that have an order.
+const ORDINAL_MEASURES: [Measure; 2] = [("rank_mae", false), ("quadratic_kappa", true)];
 
 /// Inputs of kinds that ask the models of all folds.
 pub(crate) fn ports_of_all_folds() -> Ports {
@@ -150,17 +158,18 @@ impl StageKind for Metrics {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let cohort: Cohort = inputs.one("cohort")?;
+        let AnyCohort { cohort, is_ordinal, .. } = inputs.one("cohort")?;
         let folds = self.folds(inputs, &cohort)?;
         let labels = labels(&folds);
         let classes = cohort.classes.len();
         let (clean, broken) = measure_each(inputs, &folds, classes, |probabilities| {
-            measures(probabilities, &labels, classes)
+            measures(probabilities, &labels, classes, is_ordinal)
         })?;
+        let of_order = ORDINAL_MEASURES.iter().filter(|_| is_ordinal);
 
         outputs.discover(reads(&folds));
         let mut rows = Vec::new();
-        for (at, (name, more)) in MEASURES.into_iter().enumerate() {
+        for (at, &(name, more)) in MEASURES.iter().chain(of_order).enumerate() {
             let side = if more { 1.0 } else { -1.0 };
             let null: Vec<f64> = broken.iter().map(|measures| side * measures[at]).collect();
             let test = permutation_test(side * clean[at], &null);
@@ -343,29 +352,37 @@ fn agree(one: &Point, other: &Point) -> bool {
     one.iter().all(|(axis, label)| other.iter().all(|(also, other)| axis != also || label == other))
 }
 
-/// The measures of pooled rows x classes, in the order of [`MEASURES`]; NaN where one is undefined.
+/// The measures of pooled rows x classes, in the order of [`MEASURES`], then of
+/// [`ORDINAL_MEASURES`] where the classes have an order; NaN where one is undefined.
 fn measures(
     probabilities: &[f64],
     labels: &[u32],
     classes: usize,
-) -> Result<[f64; MEASURES.len()], StageError> {
-    let of = || -> Result<[f64; MEASURES.len()], MetricError> {
+    is_ordinal: bool,
+) -> Result<Vec<f64>, StageError> {
+    let defined = |found: Result<f64, MetricError>| match found {
+        Err(MetricError::Undefined { .. }) => Ok(f64::NAN),
+        found => found,
+    };
+    let of = || -> Result<Vec<f64>, MetricError> {
         let confusion = Confusion::from_decisions(
             labels,
             &metrics::decisions(probabilities, classes)?,
             classes,
         )?;
-        let auroc = match metrics::auroc_one_against_rest(probabilities, labels, classes) {
-            Err(MetricError::Undefined { .. }) => f64::NAN,
-            found => found?,
-        };
-        Ok([
+        let auroc = metrics::auroc_one_against_rest(probabilities, labels, classes);
+        let mut found = vec![
             confusion.balanced_accuracy()?,
             confusion.macro_f1()?,
-            auroc,
+            defined(auroc)?,
             metrics::log_loss(probabilities, labels)?,
             metrics::brier(probabilities, labels)?,
-        ])
+        ];
+        if is_ordinal {
+            found.push(confusion.rank_error()?);
+            found.push(defined(confusion.quadratic_kappa())?);
+        }
+        Ok(found)
     };
     of().map_err(|error| StageError::data(error.to_string()))
 }

@@ -22,24 +22,34 @@ impl Moved {
     /// `chosen`: for each modality, whether its quality is broken.
     pub fn count(broken: &Broken, fusable: &Fusable, chosen: &[bool]) -> Result<Self, StageError> {
         let width = fusable.modalities.len();
-        let counts = |cell: usize| fusable.available[cell] == 1 && chosen[cell % width];
+        let value = |cell: usize| match fusable.available[cell] == 1 && chosen[cell % width] {
+            true => bits(fusable.quality[cell]),
+            false => 0,
+        };
+        let rows = fusable.available.chunks_exact(width).enumerate();
+        let rows = rows.map(|(row, pattern)| {
+            (pattern, (row * width..(row + 1) * width).map(value).collect::<Vec<u64>>())
+        });
         let moved = broken.change_chances(fusable)?.iter().sum();
-        Ok(Self { moved, movable: movable(fusable, counts) })
+        Ok(Self { moved, movable: movable(rows) })
+    }
+
+    /// The share of what a joint permutation changes that the scheme changes.
+    pub fn share(self) -> f64 {
+        if self.moved > 0.0 { (self.moved / self.movable).min(1.0) } else { 1.0 }
     }
 }
 
-/// A row of n that are alike in availability changes in all permutations but the share of those
-/// with its quality.
-fn movable(fusable: &Fusable, counts: impl Fn(usize) -> bool) -> f64 {
-    let width = fusable.modalities.len();
-    let mut patterns = BTreeMap::<&[u8], BTreeMap<Vec<u64>, f64>>::new();
-    for (row, available) in fusable.available.chunks_exact(width).enumerate() {
-        let cell = |m: usize| row * width + m;
-        let value = |m: usize| if counts(cell(m)) { bits(fusable.quality[cell(m)]) } else { 0 };
-        let alike = patterns.entry(available).or_default();
-        *alike.entry((0..width).map(value).collect()).or_default() += 1.0;
+/// Number of rows whose quality a joint permutation changes, on average: a row of n that are alike
+/// in availability changes in all permutations but the share of those with its quality.
+///
+/// `rows`: the availability of each row and its quality.
+pub(crate) fn movable<P: Ord, Q: Ord>(rows: impl Iterator<Item = (P, Q)>) -> f64 {
+    let mut patterns = BTreeMap::<P, BTreeMap<Q, f64>>::new();
+    for (pattern, quality) in rows {
+        *patterns.entry(pattern).or_default().entry(quality).or_default() += 1.0;
     }
-    let of_pattern = |alike: &BTreeMap<Vec<u64>, f64>| -> f64 {
+    let of_pattern = |alike: &BTreeMap<Q, f64>| -> f64 {
         let rows: f64 = alike.values().sum();
         alike.values().map(|equal| equal * (1.0 - equal / rows)).sum()
     };
@@ -47,7 +57,7 @@ fn movable(fusable: &Fusable, counts: impl Fn(usize) -> bool) -> f64 {
 }
 
 /// Bits of a value; the two zeros are one.
-fn bits(value: f64) -> u64 {
+pub(crate) fn bits(value: f64) -> u64 {
     if value == 0.0 { 0 } else { value.to_bits() }
 }
 

@@ -211,7 +211,7 @@ impl StageKind for PermuteQuality {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let model: Model = inputs.one("model")?;
-        let AnyCohort { cohort, values } = inputs.one("cohort")?;
+        let AnyCohort { cohort, values, .. } = inputs.one("cohort")?;
         let mut fusable = Fusable::gather(inputs, &cohort)?;
         fusion::bind(&model, &mut fusable)?;
         fusion::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable)?;
@@ -284,6 +284,11 @@ fn is_frozen(model: &Model, frozen: Digest, opened: &OpenModel) -> Result<(), St
     )))
 }
 
+/// Remedy for a scheme of classes where the label is a number.
+pub(crate) const INSTEAD_OF_CLASSES: &str = "conditional_residual holds fixed what evidence that is a number tells of quality; numbers have \
+     no strata of equal label or of right experts: threshold or quantile in the label cut them into \
+     classes for within_class and within_correct";
+
 impl PermuteQuality {
     /// Reports a scheme that reads classes where the label is a number.
     fn check_numbers(&self, site: &mut PlanSite<'_>) {
@@ -298,7 +303,7 @@ impl PermuteQuality {
             );
             site.report(
                 Diagnostic::error(codes::REGRESSION, &action.option_place("scheme"), message)
-                    .hint("conditional_residual holds the evidence fixed there".to_owned()),
+                    .hint(INSTEAD_OF_CLASSES.to_owned()),
             );
         }
     }

@@ -4,6 +4,7 @@ use fuseline_engine::StageError;
 use fuseline_stats::evidence::confidence;
 use fuseline_stats::permutation::{self, PermutationError, Rows, Scheme};
 
+use crate::diagnose::permute_quality::INSTEAD_OF_CLASSES;
 use crate::rows::decision;
 
 /// Data that strata are built from, beside availability and groups.
@@ -40,7 +41,7 @@ pub(crate) fn strata(
             scheme.name()
         ))
         .at("scheme")
-        .hint("conditional_residual holds the evidence fixed where it is a number"));
+        .hint(INSTEAD_OF_CLASSES));
     }
     match scheme {
         Scheme::Conditional => {

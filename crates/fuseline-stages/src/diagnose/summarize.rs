@@ -8,9 +8,8 @@ use fuseline_engine::{
     Inputs, KeyWriter, Labelled, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind, codes,
 };
 use fuseline_stats::bootstrap::{ClassSums, Interval, Resampled, cluster_bootstrap};
-use fuseline_stats::clustering::{design_effect, intraclass_correlation};
-use fuseline_stats::metrics::{MetricError, NumberMetric, spearman};
-use fuseline_stats::permutation::{Intervention, Scheme};
+use fuseline_stats::metrics::NumberMetric;
+use fuseline_stats::permutation::Intervention;
 use fuseline_stats::permutation_test::{detectable_gap, gap_with_power, permutation_test};
 use fuseline_stats::quality_regression::EVIDENCE_DERIVED_R2;
 use fuseline_stats::streams::Stream;
@@ -20,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnose::experts::{self, Tested};
 use crate::diagnose::intervals::{Intervals, RowEffects, not_testable};
+use crate::diagnose::moved::Moved;
+use crate::diagnose::p_doubt::Alike;
 use crate::diagnose::permute_quality::PermuteQuality;
 use crate::{pool, upstream};
 
@@ -126,14 +127,15 @@ fn half() -> f64 {
 }
 
 /// Power at which a detectable gap is given beside the critical value.
-const POWER: f64 = 0.8;
+pub(crate) const POWER: f64 = 0.8;
 
 impl StageKind for Summarize {
     const NAME: &'static str = "diagnose.summarize";
     // 2: says which examples of the cohort were not tested. 3: bounds that hold at the border, and
     // what is not testable; no p-value of derangements; what the evidence and the label tell of
     // quality is measured. 4: what groups have in common. 5: BCa intervals by another jackknife.
-    const REVISION: u32 = 5;
+    // 6: says where a p-value may be too small; alignment of numbers.
+    const REVISION: u32 = 6;
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "One finding a point: the permutation gap and what is needed to read it.";
@@ -213,7 +215,7 @@ impl StageKind for Summarize {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let AnyCohort { cohort, values } = inputs.one("cohort")?;
+        let AnyCohort { cohort, values, .. } = inputs.one("cohort")?;
         if let Some(values) = values {
             return regression::run(self, inputs, outputs, &cohort, &values);
         }
@@ -259,24 +261,22 @@ impl StageKind for Summarize {
         let (group, groups) = tested.groups(&cohort);
         let rows =
             Rows { group: &group, groups, labels: &experts.labels, classes: experts.classes };
-        let intervals = self.intervals(&tested, &rows, inputs.seed())?;
+        let right = tested.clean.iter().map(|right| f64::from(u8::from(*right)));
+        let right: Vec<f64> = right.collect();
+        let intervals = self.intervals(&tested, &right, &rows, inputs.seed())?;
         let examples = tested.rows.len() as f64;
-        let alike = Alike::of_classes(&rows, &experts, &tested, &counts.scheme);
-        if let Some(caution) =
-            alike.caution(&counts.scheme, groups, is_test && counts.reads_quality != Some(false))
-        {
-            outputs.caution(caution);
-        }
-        if let Some(caution) = related_qualities(&experts, &counts.scheme)? {
-            outputs.caution(caution);
-        }
+        let qualities = experts.qualities();
+        let labels = (rows.labels, rows.classes);
+        let alike = Alike::of_classes(&group, labels, &right, &qualities, &counts.scheme);
+        let p_doubt = match is_test && counts.reads_quality != Some(false) {
+            true => alike.p_doubt(&qualities, &counts.scheme, groups)?,
+            false => None,
+        };
         if let Some(caution) = below_chance(&tested.clean, &experts.labels, experts.classes) {
             outputs.caution(caution);
         }
-        let scale = match counts.moved {
-            Some(of) if of.moved > 0.0 => (of.moved / of.movable).min(1.0),
-            _ => 1.0,
-        };
+        p_doubt.iter().for_each(|doubt| outputs.caution(doubt.clone()));
+        let scale = counts.moved.map_or(1.0, Moved::share);
         let from_evidence = experts.quality_from_evidence(&group)?;
         let derived = |r2: &Option<f64>| r2.is_some_and(|r2| r2 >= EVIDENCE_DERIVED_R2);
 
@@ -330,6 +330,7 @@ impl StageKind for Summarize {
             label_icc: alike.labels,
             error_icc: alike.errors,
             design_effect: alike.design_effect,
+            p_doubt,
             quality_icc: alike.quality,
             metric: None,
         };
@@ -443,147 +444,19 @@ impl Summarize {
     fn intervals(
         &self,
         tested: &Tested,
+        right: &[f64],
         rows: &Rows<'_>,
         seed: u64,
     ) -> Result<Intervals, StageError> {
-        let right: Vec<f64> =
-            tested.clean.iter().map(|right| f64::from(u8::from(*right))).collect();
         let of = self.resampling(seed);
         let effects = RowEffects {
-            clean: &right,
+            clean: right,
             broken: &tested.broken,
             flips: &tested.flips,
             shift: &tested.shift,
         };
         Intervals::new(rows, &effects, &of)
     }
-}
-
-/// A test that counts each example as independent at this design effect has more false alarms than
-/// its level states: 7 % at 5 %.
-const LARGE_DESIGN_EFFECT: f64 = 1.25;
-
-/// Similarity of the examples of a group, as intraclass correlations.
-struct Alike {
-    /// Of labels, of the class where it is largest.
-    labels: Option<f64>,
-    /// Of the decision under Clean-Q being right.
-    errors: Option<f64>,
-    /// Of each modality's quality.
-    quality: Vec<Option<f64>>,
-    /// None where the scheme keeps groups, or exchanges nothing across examples.
-    design_effect: Option<f64>,
-}
-
-impl Alike {
-    fn of_classes(
-        rows: &Rows<'_>,
-        experts: &experts::Pooled,
-        tested: &Tested,
-        scheme: &str,
-    ) -> Self {
-        let share = |of: &dyn Fn(usize) -> bool| {
-            let values: Vec<f64> =
-                (0..rows.group.len()).map(|row| f64::from(u8::from(of(row)))).collect();
-            intraclass_correlation(&values, rows.group)
-        };
-        let classes = 0..rows.classes as u32;
-        let labels = classes
-            .filter_map(|class| share(&|row| rows.labels[row] == class))
-            .max_by(f64::total_cmp);
-        let errors = share(&|row| tested.clean[row]);
-        Self::measure(rows.group, labels, errors, experts, scheme)
-    }
-
-    /// `labels`, `errors`: their intraclass correlations.
-    fn measure(
-        group: &[u32],
-        labels: Option<f64>,
-        errors: Option<f64>,
-        experts: &experts::Pooled,
-        scheme: &str,
-    ) -> Self {
-        let width = experts.modalities.len();
-        let quality: Vec<Option<f64>> = (0..width)
-            .map(|modality| {
-                let cells = (modality..experts.quality.len()).step_by(width);
-                let there = |cell| experts.available[cell];
-                let values: Vec<f64> = cells
-                    .map(|cell| if there(cell) { experts.quality[cell] } else { f64::NAN })
-                    .collect();
-                intraclass_correlation(&values, group)
-            })
-            .collect();
-        let parts_groups = matches!(
-            Intervention::named(scheme),
-            Some(Intervention::Permutation(scheme)) if scheme.parts_groups()
-        );
-        let design_effect = parts_groups.then(|| {
-            let most = |of: f64, next: f64| of.max(next);
-            let outcome = labels.into_iter().chain(errors).fold(0.0, most);
-            let quality = quality.iter().flatten().copied().fold(0.0, most);
-            design_effect(quality, outcome, group)
-        });
-        Self { labels, errors, quality, design_effect }
-    }
-
-    /// Says that a p-value supposes what these groups are not, and which scheme does not.
-    fn caution(&self, scheme: &str, groups: usize, is_test: bool) -> Option<String> {
-        let effect =
-            self.design_effect.filter(|effect| is_test && *effect >= LARGE_DESIGN_EFFECT)?;
-        let most = self.quality.iter().flatten().copied().fold(0.0, f64::max);
-        let (what, outcome) = match (self.labels.unwrap_or(0.0), self.errors.unwrap_or(0.0)) {
-            (labels, errors) if labels >= errors => ("labels", labels),
-            (_, errors) => ("errors", errors),
-        };
-        Some(format!(
-            "examples of a group are alike in quality and in {what} (intraclass correlations up \
-             to {most:.2} and {outcome:.2}, {groups} groups): the p-value of scheme {scheme}, \
-             which exchanges examples one at a time, is too small, as if there were {effect:.1} \
-             times more of them. `whole_groups` exchanges groups where some are alike in size, \
-             `within_group` examples of a group where their quality differs"
-        ))
-    }
-}
-
-/// Rank correlations of the qualities of two modalities from here on are more than noise.
-const RELATED: f64 = 0.3;
-
-/// Says that a scheme which moves modalities one by one breaks what their qualities have in common.
-fn related_qualities(
-    experts: &experts::Pooled,
-    scheme: &str,
-) -> Result<Option<String>, StageError> {
-    if scheme != Scheme::PerModality.name() {
-        return Ok(None);
-    }
-    let width = experts.modalities.len();
-    let mut most: Option<(f64, usize, usize)> = None;
-    for second in 1..width {
-        for first in 0..second {
-            let both = (0..experts.labels.len())
-                .map(|row| (row * width + first, row * width + second))
-                .filter(|(one, other)| experts.available[*one] && experts.available[*other]);
-            let (one, other): (Vec<f64>, Vec<f64>) =
-                both.map(|(one, other)| (experts.quality[one], experts.quality[other])).unzip();
-            let related = match spearman(&one, &other) {
-                Ok(related) => related,
-                Err(MetricError::Undefined { .. } | MetricError::Empty) => continue,
-                Err(error) => return Err(StageError::data(error.to_string())),
-            };
-            if most.is_none_or(|(top, ..)| related.abs() > top.abs()) {
-                most = Some((related, first, second));
-            }
-        }
-    }
-    Ok(most.filter(|(related, ..)| related.abs() >= RELATED).map(|(related, first, second)| {
-        format!(
-            "the qualities of {} and {} are related (Spearman {related:.2}), and scheme \
-             per_modality breaks that too: a small p-value may come of it and not of the rule. \
-             `joint` keeps the qualities of an example together",
-            experts.modalities[first], experts.modalities[second]
-        )
-    }))
 }
 
 /// Rows and right decisions under Clean-Q by group and class.
@@ -603,7 +476,7 @@ fn group_counts(rows: &Rows<'_>, cohort: &Cohort, tested: &Tested) -> GroupCount
 }
 
 /// Digest of the examples tested.
-fn tested_digest(cohort: &Cohort, tested: &[usize]) -> String {
+pub(crate) fn tested_digest(cohort: &Cohort, tested: &[usize]) -> String {
     Digest::of_pieces(|take| {
         for &row in tested {
             take(cohort.example_id[row].as_bytes());

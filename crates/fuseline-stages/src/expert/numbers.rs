@@ -23,7 +23,7 @@ pub(super) fn run(
     cohort: AnyCohort,
     predict: impl Fn(NumberTraining<'_>, Ask<'_>) -> Result<Vec<f64>, StageError> + Sync,
 ) -> Result<(), StageError> {
-    let AnyCohort { cohort, values } = cohort;
+    let AnyCohort { cohort, values, .. } = cohort;
     let values = values.ok_or_else(only_numbers)?;
     if setup.calibration != Calibration::None {
         return Err(StageError::data("calibration is of probabilities, and the label is a number")

@@ -119,7 +119,7 @@ impl StageKind for Fit {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let AnyCohort { cohort, values } = inputs.one("cohort")?;
+        let AnyCohort { cohort, values, .. } = inputs.one("cohort")?;
         let mut fusable = Fusable::gather(inputs, &cohort)?;
         let given = inputs.many("embeddings")?;
         let scales = embeddings::fit(&given, &self.exclude, self.standardise, &mut fusable)?;

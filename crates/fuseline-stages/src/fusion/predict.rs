@@ -56,7 +56,7 @@ impl StageKind for Predict {
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let model: Model = inputs.one("model")?;
-        let AnyCohort { cohort, values } = inputs.one("cohort")?;
+        let AnyCohort { cohort, values, .. } = inputs.one("cohort")?;
         let mut fusable = Fusable::gather(inputs, &cohort)?;
         super::bind(&model, &mut fusable)?;
         super::embeddings::apply(&model, &inputs.many("embeddings")?, &mut fusable)?;

@@ -81,7 +81,7 @@ impl StageKind for Aligned {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let AnyCohort { cohort, values } = inputs.one("cohort")?;
+        let AnyCohort { cohort, values, .. } = inputs.one("cohort")?;
         let Some(values) = values else {
             return self.control().put::<Evidence>(inputs, outputs, |probabilities, label, _| {
                 f64::from(u8::from(decision(probabilities) == label as usize))

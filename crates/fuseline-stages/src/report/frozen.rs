@@ -12,7 +12,9 @@ pub fn data(title: &str, diagnosis: &Diagnosis, settings: &Settings) -> report::
         text: text.clone(),
     };
     let untestable = diagnosis.not_testable.iter().map(|text| of("not testable", text));
-    let cautions = untestable.chain(diagnosis.cautions.iter().map(|text| of("answers", text)));
+    let doubt = diagnosis.p_doubt.iter().map(|text| of("p-value", text));
+    let cautions =
+        untestable.chain(doubt).chain(diagnosis.cautions.iter().map(|text| of("answers", text)));
     report::ReportData {
         title: title.to_owned(),
         asked: report::Asked {
@@ -75,6 +77,7 @@ fn row(of: &Diagnosis) -> report::FindingRow {
         detectable_gap: of.detectable_gap,
         equivalent: of.equivalent,
         not_testable: of.not_testable.clone(),
+        p_doubt: of.p_doubt.clone(),
         bound_low: finite(of.bound[0]),
         bound_high: finite(of.bound[1]),
         p_error: Some(of.p_error),

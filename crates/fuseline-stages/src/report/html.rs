@@ -328,15 +328,18 @@ fn settings(findings: &Findings, permutations: &[Labelled<Permutations>]) -> rep
         })
     };
     let number = |name: &str| text(name).and_then(|value| value.parse::<f64>().ok());
+    let list = |name: &str| -> Vec<String> {
+        text(name).map_or_else(Vec::new, |names| names.split(',').map(str::to_owned).collect())
+    };
     let default = report::Settings::default();
     report::Settings {
         frozen: false,
         loaded: false,
         held: false,
         metric: None,
+        labels: list("labels"),
         adjust: text("adjust").unwrap_or("none").to_owned(),
-        families: text("families")
-            .map_or_else(Vec::new, |axes| axes.split(',').map(str::to_owned).collect()),
+        families: list("families"),
         without_quality: text("without_quality")
             .and_then(|of| of.split_once(' '))
             .map(|(axis, label)| (axis.to_owned(), label.to_owned())),

@@ -118,7 +118,7 @@ impl StageKind for SimulateFeatures {
 
 impl SimulateFeatures {
     fn simulate(&self, of: &AnyCohort, seed: u64, modality: &str) -> Features {
-        let AnyCohort { cohort, values } = of;
+        let AnyCohort { cohort, values, .. } = of;
         let stream = |what: &str, name: &str| {
             Stream::new(seed, Self::NAME)
                 .with(what.as_bytes())

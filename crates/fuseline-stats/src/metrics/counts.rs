@@ -114,6 +114,53 @@ impl Confusion {
         balanced_accuracy(&self.rows(), &self.correct())
     }
 
+    /// Mean distance of decision and label in classes, whose numbers are their order.
+    ///
+    /// scikit-learn's `mean_absolute_error` of class numbers. Errors when there are no rows.
+    pub fn rank_error(&self) -> Result<f64, MetricError> {
+        let (distance, rows) = self.weighed(|distance| distance);
+        if rows == 0.0 { Err(MetricError::Empty) } else { Ok(distance / rows) }
+    }
+
+    /// Cohen's kappa with quadratic weights (Cohen 1968) of classes whose numbers are their order.
+    ///
+    /// scikit-learn's `cohen_kappa_score(weights="quadratic")`. Errors when there are no rows, or
+    /// all labels and decisions are of one class.
+    pub fn quadratic_kappa(&self) -> Result<f64, MetricError> {
+        let (observed, total) = self.weighed(|distance| distance * distance);
+        if total == 0.0 {
+            return Err(MetricError::Empty);
+        }
+        let rows = self.rows();
+        let decided = |class: usize| (0..self.classes).map(move |label| self.count(label, class));
+        let mut expected = 0.0;
+        for (label, rows) in rows.iter().enumerate() {
+            for class in 0..self.classes {
+                let distance = label.abs_diff(class) as f64;
+                let decided: u64 = decided(class).sum();
+                expected += distance * distance * *rows as f64 * decided as f64 / total;
+            }
+        }
+        if expected == 0.0 {
+            let reason = "all labels and decisions are of one class";
+            return Err(MetricError::Undefined { metric: "quadratic kappa", reason });
+        }
+        Ok(1.0 - observed / expected)
+    }
+
+    /// Sum over rows of a weight of the distance between label and decision, and the rows.
+    fn weighed(&self, weight: impl Fn(f64) -> f64) -> (f64, f64) {
+        let (mut sum, mut rows) = (0.0, 0.0);
+        for label in 0..self.classes {
+            for decision in 0..self.classes {
+                let count = self.count(label, decision) as f64;
+                sum += count * weight(label.abs_diff(decision) as f64);
+                rows += count;
+            }
+        }
+        (sum, rows)
+    }
+
     /// Mean F1 of the classes that occur as label or decision, 0 for one never decided right.
     ///
     /// scikit-learn's `f1_score(average="macro", zero_division=0)`. Errors when there are no rows.

@@ -43,6 +43,52 @@ pub fn auroc(scores: &[f64], positive: &[bool]) -> Result<f64, MetricError> {
     Ok((sum - count * (count + 1.0) / 2.0) / (count * rest))
 }
 
+/// Chance that of two rows of different outcome the one of the larger outcome scores higher, ties of
+/// scores half: the concordance index (Harrell et al. 1982).
+///
+/// Of outcomes 0 and 1 it is [`auroc`]. `scores` and `outcomes`: n each. Errors when the lengths
+/// differ, a value is NaN, or all outcomes are equal.
+pub fn concordance_index(scores: &[f64], outcomes: &[f64]) -> Result<f64, MetricError> {
+    length("outcomes", scores.len(), outcomes.len())?;
+    // Twice the mid-rank is a whole number, equal for equal scores and in their order.
+    let places: Vec<usize> = mid_ranks(scores)?.iter().map(|rank| (2.0 * rank) as usize).collect();
+    if let Some(row) = outcomes.iter().position(|value| value.is_nan()) {
+        return Err(MetricError::NotANumber { row });
+    }
+    let mut order: Vec<usize> = (0..outcomes.len()).collect();
+    order.sort_by(|&a, &b| outcomes[a].total_cmp(&outcomes[b]));
+    // Rows of smaller outcomes so far, counted by the place of their score (Fenwick 1994).
+    let mut tree = vec![0_u64; 2 * scores.len() + 2];
+    let below = |tree: &[u64], place: usize| {
+        let (mut at, mut sum) = (place, 0);
+        while at > 0 {
+            sum += tree[at];
+            at &= at - 1;
+        }
+        sum
+    };
+    let (mut doubled, mut pairs, mut smaller) = (0_u64, 0_u64, 0_u64);
+    #[expect(clippy::float_cmp, reason = "pairs of equal outcomes do not count")]
+    for tied in order.chunk_by(|&a, &b| outcomes[a] == outcomes[b]) {
+        for place in tied.iter().map(|&row| places[row]) {
+            doubled += below(&tree, place - 1) + below(&tree, place);
+            pairs += smaller;
+        }
+        for mut at in tied.iter().map(|&row| places[row]) {
+            while at < tree.len() {
+                tree[at] += 1;
+                at += at & at.wrapping_neg();
+            }
+        }
+        smaller += tied.len() as u64;
+    }
+    if pairs == 0 {
+        let reason = "all outcomes are equal";
+        return Err(MetricError::Undefined { metric: "concordance index", reason });
+    }
+    Ok(doubled as f64 / (2.0 * pairs as f64))
+}
+
 /// Mean over classes of the AUROC of a class's probability for being that class.
 ///
 /// `probabilities`: n rows by `class_count`, row-major. Two classes give the AUROC of class 1.

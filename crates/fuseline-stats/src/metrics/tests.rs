@@ -47,6 +47,32 @@ fn ties_count_half_in_auroc() {
 }
 
 #[test]
+fn the_concordance_index_counts_pairs_of_different_outcomes_and_is_auroc_of_two() {
+    let scores: [f64; 8] = [0.3, -1.0, 0.3, 2.0, 0.0, 0.5, 0.5, -1.0];
+    let outcomes: [f64; 8] = [1.0, 0.5, 2.0, 2.0, -3.0, 0.5, 4.0, 7.0];
+    let (mut sum, mut pairs) = (0.0, 0.0);
+    for (one, more) in outcomes.iter().enumerate() {
+        for (other, _) in outcomes.iter().enumerate().filter(|(_, less)| *less < more) {
+            sum += match scores[one].total_cmp(&scores[other]) {
+                std::cmp::Ordering::Greater => 1.0,
+                std::cmp::Ordering::Equal => 0.5,
+                std::cmp::Ordering::Less => 0.0,
+            };
+            pairs += 1.0;
+        }
+    }
+    assert_eq!(concordance_index(&scores, &outcomes), Ok(sum / pairs));
+    let positive = outcomes.map(|outcome| outcome > 1.0);
+    let as_numbers = positive.map(|is| f64::from(u8::from(is)));
+    assert_eq!(concordance_index(&scores, &as_numbers), auroc(&scores, &positive));
+    let alike = concordance_index(&scores, &[1.0; 8]);
+    assert!(matches!(alike, Err(MetricError::Undefined { .. })));
+    assert!(matches!(concordance_index(&[1.0], &[]), Err(MetricError::Length { .. })));
+    let unknown = concordance_index(&[1.0, 2.0], &[1.0, f64::NAN]);
+    assert_eq!(unknown, Err(MetricError::NotANumber { row: 1 }));
+}
+
+#[test]
 fn rank_correlation_sees_order_alone() {
     assert_eq!(spearman(&[1.0, 2.0, 3.0], &[1.0, 10.0, 1e9]), Ok(1.0));
     assert_eq!(spearman(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]), Ok(-1.0));

@@ -62,6 +62,15 @@ impl Compiled<'_> {
         matches!(self, Self::Scalar(template, _) if template.is_whole())
     }
 
+    /// True if no expression is in it: it has one value at all points.
+    pub(super) fn is_constant(&self) -> bool {
+        match self {
+            Self::Scalar(template, _) => template.is_constant(),
+            Self::List(items) => items.iter().all(Self::is_constant),
+            Self::Map(entries) => entries.iter().all(|(_, value)| value.is_constant()),
+        }
+    }
+
     pub(super) fn mentions(&self, axes: &mut BTreeSet<usize>) {
         match self {
             Self::Scalar(template, _) => axes.extend(&template.axes),

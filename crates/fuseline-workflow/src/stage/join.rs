@@ -327,7 +327,7 @@ fn group(
 ) -> (Groups, Vec<u32>) {
     let table = Table::new(over, matched, world.axes);
     let mut group_of_slot = vec![NO_GROUP; table.size];
-    let mut sizes: Vec<u32> = Vec::new();
+    let mut groups = 0;
     let mut group_of_action = Vec::with_capacity(producer.len());
     for action in 0..producer.len() {
         let coords = producer.coords(action);
@@ -337,27 +337,10 @@ fn group(
         }
         let group = &mut group_of_slot[table.slot(coords)];
         if *group == NO_GROUP {
-            *group = sizes.len() as u32;
-            sizes.push(0);
+            *group = groups;
+            groups += 1;
         }
-        sizes[*group as usize] += 1;
         group_of_action.push(*group);
     }
-    let mut offsets = Vec::with_capacity(sizes.len() + 1);
-    let mut end = 0;
-    offsets.push(0);
-    for size in &sizes {
-        end += size;
-        offsets.push(end);
-    }
-    let mut next = offsets.clone();
-    let mut members = vec![0; end as usize];
-    for (action, group) in
-        group_of_action.iter().enumerate().filter(|(_, group)| **group != NO_GROUP)
-    {
-        let at = &mut next[*group as usize];
-        members[*at as usize] = action as u32;
-        *at += 1;
-    }
-    (Groups { offsets, members }, group_of_slot)
+    (Groups::collect(groups as usize, group_of_action.into_iter()), group_of_slot)
 }

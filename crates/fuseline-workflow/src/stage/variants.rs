@@ -24,14 +24,16 @@ pub(super) fn constant_environment<'a>(world: &World<'a>, work: &'a mut Work) ->
     Environment { params: world.values, axes: world.axes, coords: &[], work }
 }
 
+/// Checks options against the schema of their kind. `sound`: those of which that is known already.
 fn check_options(
     kind: &KindSpec,
     options: &Map<String, Value>,
+    sound: &[&str],
     places: &OptionPlaces,
     strangers: &[Stranger],
     found: &mut Vec<Diagnostic>,
 ) {
-    for problem in options::check(&kind.name, &kind.options, options) {
+    for problem in options::check_others(&kind.name, &kind.options, options, sound) {
         // Options beside `with` instead of in it are reported there.
         let is_beside = |option: &String| strangers.iter().any(|stranger| stranger.key == *option);
         if problem.missing.as_ref().is_some_and(is_beside) {
@@ -65,7 +67,8 @@ pub(super) fn check_skeleton(
     };
     let places = option_places(stage);
     for kind in kinds {
-        check_options(&world.catalogue.kinds()[*kind], &options, &places, &stage.strangers, found);
+        let kind = &world.catalogue.kinds()[*kind];
+        check_options(kind, &options, &[], &places, &stage.strangers, found);
     }
 }
 
@@ -154,6 +157,12 @@ pub(super) struct VariantMaker<'a, 'n> {
     seed: Option<(&'a Template, &'a Node)>,
     /// True if the options could be read; if not, kinds alone are resolved.
     readable: bool,
+    /// The kind at all points, once it is known that there is one.
+    only_kind: Option<usize>,
+    /// The options that have one value at all points.
+    constants: Vec<&'a str>,
+    /// The kinds for which those have been found sound.
+    sound_for: BTreeSet<usize>,
     /// The kinds that were resolved.
     pub kinds: BTreeSet<usize>,
     /// By kind, the ports that the stage declares for itself.
@@ -171,6 +180,13 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
         seed: Option<(&'a Template, &'a Node)>,
         readable: bool,
     ) -> Self {
+        let constants = match with {
+            Some(Compiled::Map(options)) => {
+                let constants = options.iter().filter(|(_, option)| option.is_constant());
+                constants.map(|(name, _)| *name).collect()
+            }
+            _ => Vec::new(),
+        };
         Self {
             stage,
             world,
@@ -178,6 +194,9 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
             with,
             seed,
             readable,
+            only_kind: None,
+            constants,
+            sound_for: BTreeSet::new(),
             kinds: BTreeSet::new(),
             declared: BTreeMap::new(),
             places: Arc::new(option_places(stage)),
@@ -228,8 +247,16 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
         found: &mut Vec<Diagnostic>,
     ) -> Option<Variant> {
         let world = self.world;
-        let kind = resolve_kind(self.uses.0, self.uses.1, world, environment, found)?;
-        self.kinds.insert(kind);
+        let kind = match self.only_kind {
+            Some(kind) => kind,
+            None => {
+                let (uses, node) = self.uses;
+                let kind = resolve_kind(uses, node, world, environment, found)?;
+                self.kinds.insert(kind);
+                self.only_kind = uses.is_constant().then_some(kind);
+                kind
+            }
+        };
         let spec = &world.catalogue.kinds()[kind];
         let seed = self.seed(environment, found);
         let mut mistakes = Vec::new();
@@ -240,7 +267,13 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
             _ => Map::new(),
         };
         if self.readable && mistakes.is_empty() {
-            check_options(spec, &options, &self.places, &self.stage.strangers, found);
+            let (before, strangers) = (found.len(), &self.stage.strangers);
+            let is_sound = self.sound_for.contains(&kind);
+            let sound = if is_sound { &self.constants[..] } else { &[] };
+            check_options(spec, &options, sound, &self.places, strangers, found);
+            if !is_sound && found.len() == before {
+                self.sound_for.insert(kind);
+            }
         }
         found.extend(
             mistakes.into_iter().map(|(mistake, node)| mistake.diagnostic(node, world.files)),

@@ -124,6 +124,10 @@ pub(crate) fn content_place(node: &Node, content: Range<usize>, files: &Files) -
     let Some(scalar) = node.scalar() else { return node.place.clone() };
     let source = files.slice(&node.place);
     let base = node.place.span.start;
+    // Most scalars stand in the file as they are.
+    if source == scalar.text && content.end <= source.len() {
+        return Place::new(node.place.file, base + content.start..base + content.end);
+    }
     match (locate(source, scalar, content.start), locate(source, scalar, content.end)) {
         (Some(start), Some(end)) if start <= end => {
             Place::new(node.place.file, base + start..base + end)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
@@ -23,6 +24,9 @@ const VARIABLES: [(&str, &str); 5] = [
     ("cache.remote_timeout", "FUSELINE_REMOTE_TIMEOUT"),
     ("executor.default", "FUSELINE_EXECUTOR"),
 ];
+
+/// The schema that files are checked against. Most runs find no file.
+static SCHEMA: LazyLock<Value> = LazyLock::new(settings_schema);
 
 /// Settings, with the place that each comes from.
 #[derive(Debug, Clone)]
@@ -87,13 +91,12 @@ impl LoadedSettings {
     /// Loads the settings that are in force for a folder: that of the workflow, or the working
     /// directory where there is no workflow.
     pub fn load(folder: &Path) -> Result<Self, Error> {
-        let schema = settings_schema();
         let mut merged = Value::from(Map::new());
         let mut sources = BTreeMap::new();
         let nearest = nearest_file(folder)?;
         let files: Vec<PathBuf> = nearest.iter().cloned().chain(user_file()).collect();
         for path in files.iter().rev() {
-            let file = read::read(path, &schema)?;
+            let file = read::read(path, &SCHEMA)?;
             merge(&mut merged, file.values, "", &mut |name: &str| {
                 let line = file.lines.get(name).copied().unwrap_or(1);
                 sources.insert(name.to_owned(), Source::File { path: path.clone(), line });

@@ -324,7 +324,7 @@ fn options_that_contradict_each_other_are_found_before_anything_runs() {
     assert_eq!(
         problems(both),
         [
-            "classes, threshold and quantile exclude each other",
+            "classes, ordinal, threshold and quantile exclude each other",
             "the label text 1 is in class a too"
         ]
     );

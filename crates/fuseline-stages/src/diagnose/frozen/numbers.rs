@@ -2,6 +2,7 @@
 
 use fuseline_engine::StageError;
 use fuseline_stats::bootstrap::Interval;
+use fuseline_stats::clustering::intraclass_correlation;
 use fuseline_stats::metrics::{NumberMetric, NumberSums};
 use fuseline_stats::permutation::Intervention;
 use fuseline_stats::permutation_test::{detectable_gap, gap_with_power, permutation_test};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answerer, Diagnosis, Question, Study, sequential_p};
 use crate::diagnose::numbers::NumberTally;
+use crate::diagnose::p_doubt::Alike;
 use crate::diagnose::summarize::regression::{RowMeans, group_sums, interval, mean_interval};
 use crate::diagnose::summarize::{IntervalKind, Resampling};
 
@@ -123,6 +125,19 @@ pub(super) fn diagnose(
     let gap = interval(metric, origin, [&clean_sums, &broken_sums], Some(test.gap), &of)?;
     let gained = interval(metric, origin, [&clean_sums, &neutral_sums], None, &of)?;
     let shift = mean_interval(&effects.prediction_shift, &study.group, study.groups, &of)?;
+    let of_labels = match name {
+        Metric::Score => None,
+        _ => intraclass_correlation(&labels, &study.group),
+    };
+    // Of a score, the answer itself is what an error would be.
+    let errors: Vec<f64> = match name {
+        Metric::Score => clean.clone(),
+        _ => labels.iter().zip(&clean).map(|(label, answer)| (answer - label).abs()).collect(),
+    };
+    let p_doubt = study.p_doubt(|qualities, scheme| {
+        let of_errors = intraclass_correlation(&errors, &study.group);
+        Alike::measure(&study.group, of_labels, of_errors, qualities, scheme)
+    })?;
     let ends = |of: &Interval| [of.low, of.high];
     let none = f64::NAN;
     let rows = labels.len() as f64;
@@ -133,7 +148,7 @@ pub(super) fn diagnose(
         n_groups: study.groups,
         n_permutations: test.permutations,
         share_movable: study.share_movable,
-        share_changed: study.quality_changed.iter().sum::<f64>() / rows,
+        share_changed: study.moved.moved / rows,
         ba_clean: none,
         ba_broken: none,
         ba_neutral: none,
@@ -159,6 +174,7 @@ pub(super) fn diagnose(
         largest_drift,
         broken,
         not_testable: study.not_testable(),
+        p_doubt,
         cautions: Vec::new(),
         metric: Some(MetricDiagnosis {
             name,

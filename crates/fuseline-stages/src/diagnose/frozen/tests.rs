@@ -150,6 +150,59 @@ fn quality_of_one_value_is_not_testable() {
 }
 
 #[test]
+fn what_a_scheme_leaves_in_place_is_not_tested() {
+    // One example of 200 has another quality: it changes for two examples on average.
+    let mut rare = examples(200);
+    rare.quality.fill(1.0);
+    rare.quality[0] = 0.0;
+    let found = diagnose(&rare, &settings(), &mut Gate::new(&rare)).unwrap();
+    let reason = found.not_testable.unwrap_or_default();
+    assert!(reason.contains("2.0 examples on average, too few"), "{reason}");
+    assert_ne!(found.equivalent, Some(true));
+
+    // Bins so fine that most examples have no partner.
+    let examples = examples(200);
+    let fine = Settings { scheme: Scheme::Conditional, bins: 20, ..settings() };
+    let mut blind = Gate { uses_quality: false, ..Gate::new(&examples) };
+    let found = diagnose(&examples, &fine, &mut blind).unwrap();
+    let reason = found.not_testable.unwrap_or_default();
+    assert!(reason.contains("where a joint permutation changes"), "{reason}");
+    assert_ne!(found.equivalent, Some(true));
+
+    // What moved, and did not matter, bounds the others as well: the bound is wider by as much.
+    let coarse = Settings { bins: 5, ..fine };
+    let dense = diagnose(&examples, &coarse, &mut blind).unwrap();
+    let joint = diagnose(&examples, &settings(), &mut blind).unwrap();
+    let share = dense.share_changed / joint.share_changed;
+    assert!(share < 0.99, "{share}");
+    assert!((dense.bound[1] * share - joint.bound[1]).abs() < 1e-9, "{dense:?}");
+}
+
+#[test]
+fn a_p_value_of_groups_that_are_alike_is_in_doubt() {
+    let mut examples = examples(200);
+    let found = diagnose(&examples, &settings(), &mut Gate::new(&examples)).unwrap();
+    assert_eq!(found.p_doubt, None);
+    // A quality and a label for each group.
+    for row in 0..200 {
+        examples.label[row] = (row % 20 % 2) as u32;
+        examples.quality[2 * row] = (row % 20) as f64 / 20.0;
+        examples.quality[2 * row + 1] = (row % 20) as f64 / 20.0;
+    }
+    let found = diagnose(&examples, &settings(), &mut Gate::new(&examples)).unwrap();
+    assert!(found.p_doubt.is_some_and(|reason| reason.contains("`whole_groups` exchanges groups")));
+    let whole = Settings { scheme: Scheme::WholeGroups, ..settings() };
+    let found = diagnose(&examples, &whole, &mut Gate::new(&examples)).unwrap();
+    assert_eq!(found.p_doubt, None);
+    let each = Settings { scheme: Scheme::PerModality, ..settings() };
+    for row in 0..200 {
+        examples.group[row] = format!("g{row}");
+    }
+    let found = diagnose(&examples, &each, &mut Gate::new(&examples)).unwrap();
+    assert!(found.p_doubt.is_some_and(|reason| reason.contains("are related (Spearman 1.00)")));
+}
+
+#[test]
 fn accuracy_below_that_of_guesses_is_cautioned_of() {
     let examples = examples(200);
     let found = diagnose(&examples, &settings(), &mut Gate::new(&examples)).unwrap();

@@ -8,18 +8,18 @@ use fuseline_artifact::{
 use fuseline_engine::{Inputs, Labelled, Outputs, StageError};
 use fuseline_stats::bootstrap::{Interval, Resampled, cluster_bootstrap};
 use fuseline_stats::clustering::intraclass_correlation;
-use fuseline_stats::metrics::{NumberMetric, NumberSums, number_metric};
+use fuseline_stats::metrics::{
+    MetricError, NumberMetric, NumberSums, concordance_index, number_metric,
+};
 use fuseline_stats::permutation_test::{detectable_gap, gap_with_power, permutation_test};
 use fuseline_stats::quality_regression::EVIDENCE_DERIVED_R2;
 use fuseline_stats::streams::Stream;
 
-use super::{
-    Alike, IntervalKind, POWER, Resampling, Summarize, has_p_value, related_qualities,
-    tested_digest, untested,
-};
+use super::{IntervalKind, POWER, Resampling, Summarize, has_p_value, tested_digest, untested};
 use crate::diagnose::experts;
 use crate::diagnose::intervals::not_testable;
 use crate::diagnose::numbers::{number_sums, permutation_sums};
+use crate::diagnose::p_doubt::Alike;
 use crate::pool::PooledNumbers;
 use crate::rows::Finder;
 
@@ -50,20 +50,19 @@ pub(super) fn run(
     let (group, groups) = cohort.group.take(tested.rows.iter().copied()).ranks();
     let errors: Vec<f64> =
         tested.clean.iter().zip(&tested.labels).map(|(p, y)| (p - y).abs()).collect();
+    let qualities = experts.qualities();
     let alike = Alike::measure(
         &group,
         intraclass_correlation(&tested.labels, &group),
         intraclass_correlation(&errors, &group),
-        &experts,
+        &qualities,
         &sums.scheme,
     );
-    let reads = is_test && sums.reads_quality != Some(false);
-    if let Some(caution) = alike.caution(&sums.scheme, groups, reads) {
-        outputs.caution(caution);
-    }
-    if let Some(caution) = related_qualities(&experts, &sums.scheme)? {
-        outputs.caution(caution);
-    }
+    let p_doubt = match is_test && sums.reads_quality != Some(false) {
+        true => alike.p_doubt(&qualities, &sums.scheme, groups)?,
+        false => None,
+    };
+    p_doubt.iter().for_each(|doubt| outputs.caution(doubt.clone()));
     let from_evidence = experts.quality_from_evidence(&group)?;
     let derived = |r2: &Option<f64>| r2.is_some_and(|r2| r2 >= EVIDENCE_DERIVED_R2);
     let of = options.resampling(inputs.seed());
@@ -116,7 +115,8 @@ pub(super) fn run(
         label_icc: alike.labels,
         error_icc: alike.errors,
         design_effect: alike.design_effect,
-        alignment: none.clone(),
+        p_doubt,
+        alignment: alignment(&experts, &tested.labels)?,
         quality_from_evidence: from_evidence,
         quality_label_auroc: none,
         quality_icc: alike.quality,
@@ -376,6 +376,23 @@ pub(crate) fn gain_interval(
     }
     let sums = |of: &GroupSums| of.groups.iter().map(number_sums).collect::<Vec<_>>();
     interval(metric, origin, [&sums(with), &sums(without)], None, of).map(Some)
+}
+
+/// Of each modality, how well its quality ranks examples by how close its expert comes to the label.
+fn alignment(experts: &experts::Pooled, labels: &[f64]) -> Result<Vec<Option<f64>>, StageError> {
+    let width = experts.modalities.len();
+    let of = |modality: usize| {
+        let cells = labels.iter().enumerate().map(|(row, label)| (row * width + modality, label));
+        let (quality, closeness): (Vec<f64>, Vec<f64>) = cells
+            .filter(|(cell, _)| experts.available[*cell])
+            .map(|(cell, label)| (experts.quality[cell], -(experts.evidence[cell] - label).abs()))
+            .unzip();
+        match concordance_index(&quality, &closeness) {
+            Err(MetricError::Undefined { .. }) => Ok(None),
+            found => found.map(Some).map_err(|error| failed(&error)),
+        }
+    };
+    (0..width).map(of).collect()
 }
 
 /// The metric of the best of the experts that every example has, where it is defined.

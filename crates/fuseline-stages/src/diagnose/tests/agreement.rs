@@ -1,7 +1,9 @@
 //! Rules, permutations, pooled measures, intervals and comparisons beside
 //! `tests/fixtures/diagnose.py`.
 
-use fuseline_artifact::{Cohort, Evidence, ExampleEffects, Findings, Model, Permutations, Quality};
+use fuseline_artifact::{
+    AnyCohort, Cohort, Evidence, ExampleEffects, Findings, Model, Permutations, Quality,
+};
 use fuseline_engine::{InputsBuilder, StageError};
 use serde_json::{Value, json};
 
@@ -177,18 +179,25 @@ impl Study {
 }
 
 #[test]
-fn five_measures_of_three_classes_agree_with_scikit_learn_under_the_same_permutations() {
+fn measures_of_three_classes_agree_with_scikit_learn_under_the_same_permutations() {
     let study = study();
-    let options = json!({ "permutations": study.fixture["permutations"] });
-    let outputs = run::<Metrics>(options, study.seed(), &[], |inputs| {
-        let mut inputs = study.give_folds(inputs)?;
-        for fold in ["0", "1"] {
-            inputs = inputs.artifact("model", own(&[("fold", fold)]), study.models[0].clone())?;
-        }
-        Ok(inputs)
-    });
-    let table = cells(&outputs.unwrap());
+    let measured = |is_ordinal: bool| {
+        let options = json!({ "permutations": study.fixture["permutations"] });
+        let outputs = run::<Metrics>(options, study.seed(), &[], |mut inputs| {
+            for (fold, name) in ["0", "1"].into_iter().enumerate() {
+                inputs = give(inputs, study.again(fold), &[("fold", name)])?;
+                let model = study.models[0].clone();
+                inputs = inputs.artifact("model", own(&[("fold", name)]), model)?;
+            }
+            let cohort = AnyCohort { cohort: study.cohort.clone(), values: None, is_ordinal };
+            inputs.artifact("cohort", vec![], cohort)
+        });
+        cells(&outputs.unwrap())
+    };
     let expected = study.fixture["metrics"].as_array().unwrap();
+    // Two of them know of an order, and are measured where the classes have one.
+    assert_eq!((measured(false).len(), expected.len()), (5, 7));
+    let table = measured(true);
     assert_eq!(table.len(), expected.len());
     for (found, expected) in table.iter().zip(expected) {
         assert_eq!(found["metric"], expected["metric"].as_str().unwrap());
