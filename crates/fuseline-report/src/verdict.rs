@@ -328,7 +328,9 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             gain_words(row, settings)
         ),
         Reading::InDoubt => format!(
-            "The gap ({tested}) is not shown to be dependence: {}.{}",
+            "The gap ({}, {}) is not shown to be dependence: {}.{}",
+            gap(row),
+            decided(row, data),
             row.p_doubt.as_deref().unwrap_or("the p-value may be too small"),
             decision_words(row)
         ),
