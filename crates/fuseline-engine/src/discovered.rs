@@ -157,7 +157,7 @@ mod tests {
         Installation::new(&PluginLibrary::new(Vec::new()), &Conditions::default())
     }
 
-    /// A program that tells a version and a folder as an interpreter does, and a distribution there.
+    /// A program that tells a version and a folder as an interpreter does, with a distribution.
     fn python(folder: &Path, version: &str, numpy: &str) -> (Installation, [PathBuf; 2]) {
         use std::os::unix::fs::PermissionsExt;
         let metadata = folder.join(format!("site/numpy-{numpy}.dist-info/METADATA"));

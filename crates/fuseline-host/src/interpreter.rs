@@ -28,7 +28,7 @@ pub struct PythonInstallation {
     pub folders: Vec<PathBuf>,
 }
 
-/// A program that prints an interpreter's version and the folders of its distributions, a line each.
+/// A program that prints an interpreter's version and folders of distributions, a line each.
 const TELL: &str = "import site, sys, sysconfig
 paths = sysconfig.get_paths()
 folders = [paths['purelib'], paths['platlib'], *site.getsitepackages(), site.getusersitepackages()]
