@@ -34,7 +34,7 @@ stages:
     uses: simulate.features
     over: [a, b]
     inputs: {{ cohort: cohort }}
-    with: {{ features: 1, modality: \"m${{{{ a * {side} + b }}}}\", strength: ${{{{ params.strength }}}} }}
+    with: {{ features: 1, modality: \"m${{{{ a * {side} + b }}}}\", strength: \"${{{{ params.strength }}}}\" }}
 ",
         actions.div_ceil(side)
     )
