@@ -132,7 +132,7 @@ def computing(arguments, folder):
     (folder / "computed.yaml").write_text(COMPUTED.format(examples=examples, groups=max(2, examples // 10)))
     measured([arguments.fuseline, "run", "computed.yaml", "--quiet", "--jobs", "1", *cache, "--out", "computed"], folder)
     files = sorted(folder.glob("computed-cache/runs/*/jobs/*"), key=lambda file: file.stat().st_mtime_ns)
-    jobs = [json.loads(file.read_text().split(" ", 1)[1]) for file in files]
+    jobs = [json.loads(file.read_text().split(" ", 1)[1]) for file in files if file.is_file()]
 
     def size(digest):
         (file,) = folder.glob(f"computed-cache/objects/*/{digest[2:]}*")
