@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use fuseline_artifact::is_unseen;
 use serde::{Deserialize, Serialize};
 
 /// Messages of one call at most; later ones are dropped.
@@ -75,8 +76,7 @@ const MAX_TEXT: usize = 8000;
 /// character that changes the direction of writing is written out, and what is too long is cut in
 /// its middle.
 pub(crate) fn plain_text(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let is_plain = |c: char| matches!(c, '\n' | '\t') || !(c.is_control() || turns(c));
+    let is_plain = |c: char| matches!(c, '\n' | '\t') || !is_unseen(c);
     let count = text.chars().count();
     let mut plain = String::new();
     for (at, c) in text.chars().enumerate() {

@@ -8,7 +8,7 @@ use fuseline_engine::{
     Inputs, KeyWriter, Labelled, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind, codes,
 };
 use fuseline_stats::bootstrap::{ClassSums, Interval, Resampled, cluster_bootstrap};
-use fuseline_stats::metrics::NumberMetric;
+use fuseline_stats::metrics::{NumberMetric, balanced_accuracy};
 use fuseline_stats::permutation::Intervention;
 use fuseline_stats::permutation_test::{detectable_gap, gap_with_power, permutation_test};
 use fuseline_stats::quality_regression::EVIDENCE_DERIVED_R2;
@@ -612,18 +612,17 @@ fn untested(cohort: &Cohort, tested: &[usize]) -> Option<String> {
 /// the classes of a model stand in another order than those of the labels.
 pub(super) fn below_chance(correct: &[bool], labels: &[u32], classes: usize) -> Option<String> {
     const STANDARD_ERRORS: f64 = 4.0;
-    let (mut rows, mut right) = (vec![0.0; classes], vec![0.0; classes]);
+    let (mut rows, mut right) = (vec![0; classes], vec![0; classes]);
     for (&label, &correct) in labels.iter().zip(correct) {
-        rows[label as usize] += 1.0;
-        right[label as usize] += f64::from(u8::from(correct));
+        rows[label as usize] += 1;
+        right[label as usize] += u64::from(correct);
     }
-    let present = rows.iter().filter(|&&rows| rows > 0.0).count() as f64;
+    let accuracy = balanced_accuracy(&rows, &right).ok()?;
     let guessed = 1.0 / classes as f64;
-    let (mut accuracy, mut variance) = (0.0, 0.0);
-    for (rows, right) in rows.iter().zip(&right).filter(|(rows, _)| **rows > 0.0) {
-        accuracy += right / rows / present;
-        variance += guessed * (1.0 - guessed) / rows / (present * present);
-    }
+    let present: Vec<f64> =
+        rows.iter().filter(|&&rows| rows > 0).map(|&rows| rows as f64).collect();
+    let variance = guessed * (1.0 - guessed) * present.iter().map(|rows| 1.0 / rows).sum::<f64>()
+        / (present.len() * present.len()) as f64;
     (accuracy < guessed - STANDARD_ERRORS * variance.sqrt()).then(|| {
         format!(
             "balanced accuracy is {accuracy:.2} where guesses have {guessed:.2}: are the classes \
