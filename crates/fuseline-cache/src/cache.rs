@@ -199,22 +199,12 @@ impl Cache {
 
     /// An object that is here, and where.
     fn open_object(&self, digest: &Digest) -> Result<Option<(ObjectReader, Stored)>, CacheError> {
-        let cannot_read = || CacheError::read(self.object_packs.folder());
-        let open = |packed: Packed| {
-            let path = self.object_packs.path(&packed.segment);
-            let bytes = packed.read().map_err(CacheError::read(&path))?;
-            Ok(Some((ObjectReader::from_bytes(bytes), Stored::Packed(packed))))
+        let from_pack = |bytes, packed| (ObjectReader::from_bytes(bytes), Stored::Packed(packed));
+        let from_file = || {
+            let object = self.open_object_by_name(digest)?;
+            Ok(object.map(|(object, path)| (object, Stored::File(path))))
         };
-        let known = self.object_packs.find_known(digest, EntryKind::Live);
-        if let Some(packed) = known.map_err(cannot_read())? {
-            return open(packed);
-        }
-        if let Some((object, path)) = self.open_object_by_name(digest)? {
-            return Ok(Some((object, Stored::File(path))));
-        }
-        // Last: what goes from a file into a pack is in the pack before the file goes.
-        let found = self.object_packs.find_to_read(digest).map_err(cannot_read())?;
-        found.map_or(Ok(None), open)
+        read_entry(&self.object_packs, digest, Packs::find_to_read, from_pack, from_file)
     }
 
     /// An object that has a file, and the name that it has.
@@ -316,24 +306,17 @@ impl Cache {
 
     /// The bytes of a record, and where they are.
     fn read_action(&self, key: &ActionKey) -> Result<Option<(Bytes, Stored)>, CacheError> {
-        let packs = &self.action_packs;
-        let open = |packed: Packed| {
-            let path = packs.path(&packed.segment);
-            let bytes = packed.read().map_err(CacheError::read(&path))?;
-            Ok(Some((bytes, Stored::Packed(packed))))
+        let from_pack = |bytes, packed| (bytes, Stored::Packed(packed));
+        let from_file = || {
+            let path = self.layout.action(key.digest());
+            match self.store.read(&path) {
+                Ok((bytes, stat)) => Ok(Some((bytes.into(), Stored::Stat(path, stat)))),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(CacheError::read(&path)(error)),
+            }
         };
-        let known = packs.find_known(key.digest(), EntryKind::Live);
-        if let Some(packed) = known.map_err(CacheError::read(packs.folder()))? {
-            return open(packed);
-        }
-        let path = self.layout.action(key.digest());
-        match self.store.read(&path) {
-            Ok((bytes, stat)) => return Ok(Some((bytes.into(), Stored::Stat(path, stat)))),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(CacheError::read(&path)(error)),
-        }
-        let found = packs.find(key.digest(), EntryKind::Live);
-        found.map_err(CacheError::read(packs.folder()))?.map_or(Ok(None), open)
+        let find_live = |packs: &Packs, digest: &Digest| packs.find(digest, EntryKind::Live);
+        read_entry(&self.action_packs, key.digest(), find_live, from_pack, from_file)
     }
 
     /// The same without side effects: the record is not renewed, and a damaged one stays where it
@@ -595,6 +578,31 @@ fn holds(mut file: impl Read, bytes: &[u8]) -> io::Result<bool> {
             Some((expected, after)) if read > 0 && *expected == buffer[..read] => rest = after,
             _ => return Ok(false),
         }
+    }
+}
+
+/// Reads the entry of a digest from a pack that is known, else from its file, else from a pack that
+/// `find_again` finds: what goes from a file into a pack is in the pack before the file goes.
+fn read_entry<T>(
+    packs: &Packs,
+    digest: &Digest,
+    find_again: impl Fn(&Packs, &Digest) -> io::Result<Option<Packed>>,
+    from_pack: impl Fn(Bytes, Packed) -> T,
+    from_file: impl FnOnce() -> Result<Option<T>, CacheError>,
+) -> Result<Option<T>, CacheError> {
+    let read = |found: io::Result<Option<Packed>>| {
+        let Some(packed) = found.map_err(CacheError::read(packs.folder()))? else {
+            return Ok(None);
+        };
+        let bytes = packed.read().map_err(CacheError::read(&packs.path(&packed.segment)))?;
+        Ok(Some(from_pack(bytes, packed)))
+    };
+    if let Some(entry) = read(packs.find_known(digest, EntryKind::Live))? {
+        return Ok(Some(entry));
+    }
+    match from_file()? {
+        Some(entry) => Ok(Some(entry)),
+        None => read(find_again(packs, digest)),
     }
 }
 

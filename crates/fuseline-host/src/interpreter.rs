@@ -54,7 +54,10 @@ pub enum InterpreterError {
         named_by: String,
     },
     /// It does not start, or does not say its version.
-    #[error("the Python interpreter {} ({named_by}) does not tell its version: {reason}", .program.display())]
+    #[error(
+        "the Python interpreter {} ({named_by}) does not tell its version: {reason}",
+        .program.display()
+    )]
     Silent {
         /// The program.
         program: PathBuf,

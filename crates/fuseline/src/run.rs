@@ -377,10 +377,9 @@ const CANCEL_POLL: Duration = Duration::from_millis(500);
 
 /// The stages that a plan wants, with their numbers of actions.
 fn wanted_stages(plan: &Plan<'_>) -> Vec<(String, usize)> {
-    let stages = plan.workflow().stages.iter().enumerate();
-    let stages = stages.map(|(number, stage)| (stage.name.clone(), plan.actions_of(number)));
-    let wanted = stages.filter(|(_, actions)| plan.wants(actions.start));
-    wanted.map(|(name, actions)| (name, actions.len())).collect()
+    let stages = plan.workflow().stages.iter_enumerated();
+    let wanted = stages.filter(|(stage, _)| plan.wants_stage(*stage));
+    wanted.map(|(_, stage)| (stage.name.clone(), stage.actions.len())).collect()
 }
 
 /// Writes the index for the next run, unless it is what this run found there.
@@ -448,7 +447,7 @@ fn keep_memos(services: &Services, cache: &Cache) {
 
 /// Number of cached actions whose key is that of an action which the run executed.
 fn shared_keys(outcome: &Outcome) -> usize {
-    let executed = outcome.executed.keys().filter_map(|action| outcome.keys[*action as usize]);
+    let executed = outcome.executed.keys().filter_map(|action| outcome.keys[*action]);
     let executed: BTreeSet<ActionKey> = executed.collect();
     let states = outcome.states.iter().zip(&outcome.keys);
     let cached = states.filter(|(state, _)| **state == ActionState::Cached);

@@ -119,7 +119,7 @@ pub(crate) fn reached_outputs<'p>(
     outcome: &Outcome,
 ) -> impl Iterator<Item = (&'p Path, Digest)> {
     plan.workflow().outputs.iter().filter_map(move |output| {
-        let action = plan.actions_of(output.stage).start + output.action;
+        let action = plan.action_of(output.stage, output.action);
         Some((output.file.as_path(), outcome.output(plan, action, output.output)?))
     })
 }
@@ -154,10 +154,11 @@ fn texts(workflow: &Workflow, files: &Files) -> Vec<(String, String)> {
 /// report: the form that reads most stands for all.
 fn reports(plan: &Plan<'_>, outcome: &Outcome) -> Vec<ReportInputs> {
     let mut reports: Vec<ReportInputs> = Vec::new();
-    let actions = (0..plan.workflow().stages.len()).flat_map(|stage| plan.actions_of(stage));
     let is_report =
         |action: &ActionId| plan.wants(*action) && plan.kind_name(*action).starts_with("report.");
-    for report in actions.filter(is_report).filter_map(|action| inputs(plan, outcome, action)) {
+    for report in
+        plan.actions().filter(is_report).filter_map(|action| inputs(plan, outcome, action))
+    {
         let Some(findings) = report.findings() else { continue };
         match reports.iter_mut().find(|known| known.findings() == Some(findings)) {
             Some(known) => {

@@ -13,15 +13,16 @@ use super::{Stranger, WrittenStage, ports};
 use crate::catalogue::KindSpec;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Fix};
-use crate::expression::{Environment, Mistake, Template, Work};
+use crate::expression::{Environment, Mistake, NO_POINT, Template, Work};
 use crate::files::FileId;
+use crate::index::{ActionIndex, AxisIndex, IndexVec, KindIndex, PointIndex, VariantIndex};
 use crate::options;
 use crate::workflow::{DeclaredPorts, OptionPlaces, Variant};
 use crate::yaml::{Node, describe};
 
 /// An environment without axes, for expressions that mention none.
 pub(super) fn constant_environment<'a>(world: &World<'a>, work: &'a mut Work) -> Environment<'a> {
-    Environment { params: world.values, axes: world.axes, coords: &[], work }
+    Environment { params: world.values, axes: world.axes, coords: &NO_POINT, work }
 }
 
 /// Checks options against the schema of their kind. `sound`: those of which that is known already.
@@ -55,7 +56,7 @@ fn check_options(
 /// Checks options whose expressions have no values, as far as possible.
 pub(super) fn check_skeleton(
     stage: &WrittenStage,
-    kinds: &[usize],
+    kinds: &[KindIndex],
     world: &World<'_>,
     found: &mut Vec<Diagnostic>,
 ) {
@@ -79,7 +80,7 @@ pub(super) fn resolve_kind(
     world: &World<'_>,
     environment: &mut Environment<'_>,
     found: &mut Vec<Diagnostic>,
-) -> Option<usize> {
+) -> Option<KindIndex> {
     let name = match uses.evaluate(environment) {
         Ok(Value::String(name)) => name,
         Ok(other) => {
@@ -158,15 +159,15 @@ pub(super) struct VariantMaker<'a, 'n> {
     /// True if the options could be read; if not, kinds alone are resolved.
     readable: bool,
     /// The kind at all points, once it is known that there is one.
-    only_kind: Option<usize>,
+    only_kind: Option<KindIndex>,
     /// The options that have one value at all points.
     constants: Vec<&'a str>,
     /// The kinds for which those have been found sound.
-    sound_for: BTreeSet<usize>,
+    sound_for: BTreeSet<KindIndex>,
     /// The kinds that were resolved.
-    pub kinds: BTreeSet<usize>,
+    pub kinds: BTreeSet<KindIndex>,
     /// By kind, the ports that the stage declares for itself.
-    pub declared: BTreeMap<usize, Arc<DeclaredPorts>>,
+    pub declared: BTreeMap<KindIndex, Arc<DeclaredPorts>>,
     places: Arc<OptionPlaces>,
     repeated: BTreeMap<(FileId, usize, usize, &'static str, String), Repeated>,
 }
@@ -207,38 +208,38 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
     /// A variant for each combination of the mentioned axes, and the variant of each action.
     pub(super) fn variants(
         &mut self,
-        points: &[u32],
-        over: &[usize],
-        mentioned: &BTreeSet<usize>,
+        points: &[PointIndex],
+        over: &[AxisIndex],
+        mentioned: &BTreeSet<AxisIndex>,
         work: &mut Work,
-    ) -> (Vec<Option<Variant>>, Vec<u32>) {
+    ) -> (IndexVec<VariantIndex, Option<Variant>>, IndexVec<ActionIndex, VariantIndex>) {
         let table = Table::new(over, mentioned, self.world.axes);
-        let mut known = vec![u32::MAX; table.size];
-        let mut variants = Vec::new();
+        let mut known: Vec<Option<VariantIndex>> = vec![None; table.size];
+        let mut variants = IndexVec::new();
         let count = if over.is_empty() { 1 } else { points.len() / over.len() };
         let mut of_action = Vec::with_capacity(count);
-        let mut by_axis = vec![u32::MAX; self.world.axes.len()];
+        let mut by_axis = IndexVec::from(vec![None; self.world.axes.len()]);
         for action in 0..count {
             let point = &points[action * over.len()..(action + 1) * over.len()];
             let slot = &mut known[table.slot(point)];
-            if *slot == u32::MAX {
-                *slot = variants.len() as u32;
+            if slot.is_none() {
                 for (axis, coord) in over.iter().zip(point) {
-                    by_axis[*axis] = *coord;
+                    by_axis[*axis] = Some(*coord);
                 }
                 let world = self.world;
                 let mut environment =
                     Environment { params: world.values, axes: world.axes, coords: &by_axis, work };
                 let mut found = Vec::new();
-                variants.push(self.variant(&mut environment, &mut found));
+                let variant = self.variant(&mut environment, &mut found);
+                *slot = Some(variants.push(variant));
                 if !found.is_empty() {
                     let at = written_point(over, point, world.axes, Some(mentioned));
                     self.note(found, &at);
                 }
             }
-            of_action.push(*slot);
+            of_action.extend(*slot);
         }
-        (variants, of_action)
+        (variants, of_action.into())
     }
 
     fn variant(
