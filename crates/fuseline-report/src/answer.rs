@@ -107,7 +107,7 @@ fn headline(
         (true, _) => format!(", in all {total} native conditions"),
         (false, _) => format!(", in {count} of {total} native conditions"),
     };
-    let (text, tone) = if data.findings.is_empty() {
+    if data.findings.is_empty() {
         ("There are no findings.".to_owned(), "open")
     } else if total == 0 {
         (without_condition(data), "open")
@@ -156,7 +156,8 @@ fn headline(
     } else if of(Reading::Harm) == total {
         (format!("Quality seems to do harm{}.", part(total)), "caution")
     } else if of(Reading::NotTestable) == total {
-        let reason = data.findings.iter().find_map(|row| row.not_testable.as_deref());
+        let mut native = data.findings.iter().filter(|row| row.control == Control::Native);
+        let reason = native.find_map(|row| row.not_testable.as_deref());
         let text = match reason.filter(|_| total == 1) {
             Some(reason) => format!("Not testable: {reason}."),
             None => format!("Not testable{}.", part(total)),
@@ -197,8 +198,7 @@ fn headline(
         (text, "open")
     } else {
         ("The data cannot tell.".to_owned(), "open")
-    };
-    (text, tone)
+    }
 }
 
 /// Headline where no native condition is counted.
@@ -409,14 +409,12 @@ fn decisions(native: &[(&FindingRow, Reading)]) -> Option<String> {
 
 /// Mean shifts of predictions over all native conditions.
 fn shifts(native: &[(&FindingRow, Reading)], unit: Unit) -> Option<String> {
-    let shift = |row: &FindingRow| row.metric.as_ref().and_then(|of| of.shift);
-    let values: Vec<f64> = native.iter().filter_map(|(row, _)| shift(row)).collect();
-    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let [low, high] = [low, high].map(|end| unit.size(end));
-    (!values.is_empty()).then(|| {
-        let range = if low == high { high } else { format!("{low} to {high}") };
-        format!("Predictions: a permutation moves one by {range} on average.")
+    let shift = |row: &FindingRow| row.metric.as_ref()?.shift;
+    let rows: Vec<&FindingRow> =
+        native.iter().map(|(row, _)| *row).filter(|row| shift(row).is_some()).collect();
+    (!rows.is_empty()).then(|| {
+        let moved = range(&rows, unit, shift);
+        format!("Predictions: a permutation moves one by {moved} on average.")
     })
 }
 
@@ -434,6 +432,7 @@ fn gains(native: &[(&FindingRow, Reading)], data: &ReportData) -> Option<String>
     let count = |wanted| signs.iter().filter(|(_, sign)| *sign == wanted).count();
     let mut parts = [Greater, Less, Equal].map(|sign| (sign, count(sign))).to_vec();
     parts.retain(|(_, count)| *count > 0);
+    let measured = if signs.len() < native.len() { " with an interval" } else { "" };
     match (signs.as_slice(), parts.as_slice()) {
         ([], _) => None,
         ([(row, sign)], _) => {
@@ -446,13 +445,13 @@ fn gains(native: &[(&FindingRow, Reading)], data: &ReportData) -> Option<String>
                 2 => "both conditions".to_owned(),
                 all => format!("all {all} conditions"),
             };
-            Some(format!("Gain over {reference}: {} in {all}.", side(*sign)))
+            Some(format!("Gain over {reference}: {} in {all}{measured}.", side(*sign)))
         }
         (signs, parts) => {
             let parts: Vec<String> =
                 parts.iter().map(|(sign, count)| format!("{} in {count}", side(*sign))).collect();
             Some(format!(
-                "Gain over {reference}: {} of {} conditions.",
+                "Gain over {reference}: {} of {} conditions{measured}.",
                 listed(&parts),
                 signs.len()
             ))
