@@ -577,7 +577,7 @@ def share(holds: list[bool] | list[float]) -> tuple[float, float, int]:
 
 
 #: Alignments at which the true gap is as large as what studies state on average.
-CRITICAL, POWERED = 0.45, 0.69
+CRITICAL, POWERED = 0.45, 0.77
 
 
 def line(row: tuple[str, str, str, str, float, float, int], points: bool = False) -> str:

@@ -31,6 +31,9 @@ pub struct Answer {
     pub verdicts: Vec<Verdict>,
 }
 
+/// More findings of schemes that read labels are in the table alone.
+const MOST_OF_LABELS: usize = 6;
+
 /// Native conditions that are counted, with their readings.
 pub(crate) fn native_readings<'d>(
     data: &'d ReportData,
@@ -77,6 +80,9 @@ pub fn answer(data: &ReportData) -> Answer {
         .filter(|(reading, _)| !all_told(*reading))
         .filter_map(|(reading, _)| sentence(*reading, &native, data, unit))
         .collect();
+    if native.is_empty() {
+        sentences.extend(of_labels(data, &verdicts));
+    }
     sentences.extend(decisions(&native));
     sentences.extend(shifts(&native, unit));
     sentences.extend(gains(&native, data));
@@ -215,6 +221,19 @@ fn without_condition(data: &ReportData) -> String {
         }
         None => "Only controls were run: no answer about a native quality.".to_owned(),
     }
+}
+
+/// The findings of schemes that read labels of test rows, where there are no others.
+fn of_labels(data: &ReportData, verdicts: &[Verdict]) -> Vec<String> {
+    let rows = data.findings.iter().zip(verdicts);
+    let rows = rows.filter(|(row, _)| row.control == Control::Native && row.is_counted());
+    let rows = rows.filter(|(row, _)| reads_labels(scheme(row, &data.settings)));
+    rows.take(MOST_OF_LABELS)
+        .map(|(row, verdict)| match row.point.is_empty() {
+            true => verdict.words.clone(),
+            false => format!("{}: {}", point_values(&row.point), verdict.words),
+        })
+        .collect()
 }
 
 /// True if a permutation changes a decision or a prediction in any native condition that is

@@ -458,7 +458,7 @@ fn one_condition_a_model_from_elsewhere_and_numbers_read_as_sentences() {
         ("in doubt", FindingRow { p_doubt: Some("groups are alike: ask".to_owned()), ..native() }),
         ("harm", FindingRow { gap: Some(-0.02), gap_high: Some(-0.004), ..nothing_found() }),
         ("nothing found", nothing_found()),
-        ("could turn", FindingRow { p_value: Some(0.047), p_error: Some(0.004), ..native() }),
+        ("could turn", FindingRow { p_value: Some(0.047), p_adjusted: Some(0.047), ..native() }),
         (
             "not testable",
             FindingRow { not_testable: Some("one value".to_owned()), ..nothing_found() },
