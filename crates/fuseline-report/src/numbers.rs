@@ -1,8 +1,8 @@
-//! Measures of a report: balanced accuracy, or an error or a correlation where the label is a number.
+//! Measures of a report: balanced accuracy, or an error or a correlation of labels that are numbers.
 //!
 //! Readings, controls and sentences are those of classes; units, methods and columns are of the
-//! metric. Equivalence is claimed nowhere: an error has no largest value, so that no bound holds where
-//! nothing varied.
+//! metric. Equivalence is claimed nowhere: an error has no largest value, so that no bound holds
+//! where nothing varied.
 
 use fuseline_artifact::Finding;
 use serde::{Deserialize, Serialize};

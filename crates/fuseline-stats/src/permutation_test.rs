@@ -111,11 +111,11 @@ pub fn detectable_gap(broken: &[f64], alpha: f64) -> Result<Option<f64>, Permuta
 /// shifted.
 ///
 /// The clean value is taken to scatter about its expectation as the broken values do about theirs.
-/// A statistic of few values is taken as a rounded one: each value stands for what lies nearer to it
-/// than to its neighbours, its share of the broken values spread evenly there. The gap is the
-/// distance from the (1 - power) quantile of that distribution up to the least value that is rounded
-/// to one above the critical value of [`detectable_gap`]. None as there. Errors as there, and when
-/// the power is not between 0 and 1.
+/// A statistic of few values is taken as a rounded one: each value stands for what lies nearer to
+/// it than to its neighbours, its share of the broken values spread evenly there. The gap is the
+/// distance from the (1 - power) quantile of that distribution up to the least value that is
+/// rounded to one above the critical value of [`detectable_gap`]. None as there. Errors as there,
+/// and when the power is not between 0 and 1.
 pub fn gap_with_power(
     broken: &[f64],
     alpha: f64,

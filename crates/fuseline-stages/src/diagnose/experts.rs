@@ -306,7 +306,7 @@ impl Pooled {
     }
 }
 
-/// R2 of each modality's quality given the evidence, the groups dealt over the folds in their order.
+/// R2 of each modality's quality given the evidence, the groups dealt over folds in their order.
 ///
 /// `quality`: rows by modalities; `group`: the rank of each row's group.
 pub(crate) fn quality_from_evidence(

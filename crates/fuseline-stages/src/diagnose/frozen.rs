@@ -836,8 +836,8 @@ impl<'a> Study<'a> {
         self.examples.modalities.iter().map(|name| (name.clone(), None)).collect()
     }
 
-    /// Headroom, alignment and what the evidence tells of quality, where evidence is known. `clean`:
-    /// whether the fused decision is right.
+    /// Headroom, alignment and what the evidence tells of quality, where evidence is known.
+    /// `clean`: whether the fused decision is right.
     fn read_evidence(&self, clean: &[bool], diagnosis: &mut Diagnosis) -> Result<(), StageError> {
         let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
         let Examples { evidence, available, quality, channels, classes, modalities, .. } =
