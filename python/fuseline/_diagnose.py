@@ -140,8 +140,8 @@ class Diagnosis:
 
     quality: (rows, modalities) or (rows, modalities, channels); the channels of a modality move together. NaN counts only
         where `available` is false. y: labels (rows,), any values. groups: (rows,), resampled whole. available: (rows,
-        modalities), bool. evidence: (rows, modalities, classes), each expert's probabilities: without it headroom and
-        alignment are left out. ids: (rows,), text; the same ids, quality, labels and seed give the same permutations
+        modalities), bool. evidence: (rows, modalities, classes), each expert's probabilities: without it headroom, alignment
+        and quality_from_evidence are left out. ids: (rows,), text; the same ids, quality, labels and seed give the same permutations
         everywhere. neutral: (modalities,) or (modalities, channels), what quality is held at for the gain; its mean where
         left out. score: for a model of numbers, "mae", "rmse", "pearson" or "concordance" of numbers y, or a function of (y,
         predictions) that gives a score a row, more being better: the gap is then one of that. stop: "sequential" stops where there is nothing to find (Besag and Clifford 1991). seconds: no further

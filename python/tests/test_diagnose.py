@@ -67,6 +67,24 @@ def test_the_gap_equals_a_loop_by_hand():
     assert result.gap > 0.2 and "Yes" in result.verdict
 
 
+def test_quality_that_the_evidence_tells_is_not_yet_reliability():
+    random = np.random.default_rng(5)
+    y = random.integers(0, 2, 400)
+    p = 1 / (1 + np.exp(-((2 * y - 1)[:, None] + random.normal(size=(400, 2)))))
+    evidence = np.stack([1 - p, p], axis=2)
+    margin = np.abs(2 * p - 1)
+
+    def surest(quality):
+        return evidence[np.arange(400), quality.argmax(axis=1)]
+
+    result = fuseline.diagnose(surest, quality=margin, y=y, evidence=evidence, modalities=["a", "b"], permutations=200)
+    assert result.p_value <= 0.05 and [name for name, _ in result.quality_from_evidence] == ["a", "b"]
+    assert all(r2 > 0.9 for _, r2 in result.quality_from_evidence)
+    assert result.verdict.startswith("Not shown: the gap found is of a quality that follows from the evidence")
+    unknown = fuseline.diagnose(surest, quality=margin, y=y, permutations=200)
+    assert unknown.verdict.startswith("Yes") and unknown.quality_from_evidence == [["modality 1", None], ["modality 2", None]]
+
+
 def test_every_way_of_asking_gives_the_same_numbers():
     y, evidence, quality, groups = study()
     predict = gate(evidence)

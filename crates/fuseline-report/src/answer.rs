@@ -2,7 +2,9 @@
 
 use crate::controls::{Check, Status, checks};
 use crate::data::{Control, FindingRow, ReportData};
-use crate::format::{counted, finite, listed, percent, point_values, points, points_pp, size_pp};
+use crate::format::{
+    capital, counted, finite, listed, percent, point_values, size_pp, value_label,
+};
 use crate::made_of::{made_of, reads_labels};
 use crate::numbers::Unit;
 use crate::uses::{Use, terms, uses};
@@ -28,6 +30,9 @@ pub struct Answer {
     /// One verdict a finding, in their order.
     pub verdicts: Vec<Verdict>,
 }
+
+/// More findings of schemes that read labels are in the table alone.
+const MOST_OF_LABELS: usize = 6;
 
 /// Native conditions that are counted, with their readings.
 pub(crate) fn native_readings<'d>(
@@ -55,15 +60,13 @@ pub(crate) fn count_readings(native: &[(&FindingRow, Reading)]) -> Vec<(Reading,
 
 /// Reads all findings.
 pub fn answer(data: &ReportData) -> Answer {
-    if let Some(metric) = data.settings.metric {
-        return crate::numbers::answer(data, metric);
-    }
+    let unit = Unit::of_report(data);
     let verdicts: Vec<Verdict> = data.findings.iter().map(|row| verdict(row, data)).collect();
     let checks = checks(data, &verdicts);
     let native = native_readings(data, &verdicts);
     let counts = count_readings(&native);
-    let (headline, tone) = headline(data, &counts, native.len());
-    let uses = uses(data, &verdicts);
+    let (headline, tone) = headline(data, &counts, native.len(), unit);
+    let uses = uses(data, &verdicts, unit);
     // A rule with a sentence of its own needs none among others.
     let each = uses.iter().filter(|of| !of.is_group);
     let each: Vec<usize> = each.filter_map(|of| of.finding).collect();
@@ -75,224 +78,271 @@ pub fn answer(data: &ReportData) -> Answer {
     let mut sentences: Vec<String> = counts
         .iter()
         .filter(|(reading, _)| !all_told(*reading))
-        .map(|(reading, count)| sentence(*reading, *count, &native, data))
+        .filter_map(|(reading, _)| sentence(*reading, &native, data, unit))
         .collect();
+    if native.is_empty() {
+        sentences.extend(of_labels(data, &verdicts));
+    }
     sentences.extend(decisions(&native));
+    sentences.extend(shifts(&native, unit));
     sentences.extend(gains(&native, data));
     sentences.extend(made_of(data, |row| !is_told(row)));
     sentences.extend(not_counted(data));
     sentences.extend(cautions(&checks, &counts, &native, data));
-    let terms = terms(data, native.len());
+    let terms = terms(data, native.len(), unit);
     Answer { headline, tone, uses, terms, sentences, counts, checks, verdicts }
 }
-
-/// Headline where gaps were found whose tests may reject too often.
-pub(crate) const DOUBTED: &str = "Not shown: the p-value of every gap found may be too small.";
 
 fn headline(
     data: &ReportData,
     counts: &[(Reading, usize)],
     total: usize,
+    unit: Unit,
 ) -> (String, &'static str) {
     let of = |reading: Reading| {
         counts.iter().find(|(found, _)| *found == reading).map_or(0, |(_, count)| *count)
     };
-    let gains = of(Reading::WithGain);
-    let depends = gains + of(Reading::Dependence) + of(Reading::WithLoss);
+    let (gains, losses) = (of(Reading::WithGain), of(Reading::WithLoss));
+    let depends = gains + losses + of(Reading::Dependence);
     let within = of(Reading::WithinMargin);
-    let none = of(Reading::NoDependence) + within;
-    let flagged = of(Reading::EvidenceDerived);
-    let doubted = of(Reading::InDoubt);
-    let conditions = counted(total, "native condition");
-    if data.settings.frozen {
-        return match counts.first().map(|(reading, _)| *reading) {
-            Some(Reading::WithGain) => ("Yes, with a gain.".to_owned(), "yes"),
-            Some(Reading::Dependence) => ("Yes; a gain is not shown.".to_owned(), "yes"),
-            Some(Reading::WithLoss) => ("Yes, but at a loss.".to_owned(), "caution"),
-            Some(Reading::InDoubt) => (DOUBTED.to_owned(), "caution"),
-            Some(Reading::Harm) => ("Quality seems to do harm.".to_owned(), "caution"),
-            Some(Reading::WithinMargin) => {
-                ("Decisions may change, accuracy by less than the margin.".to_owned(), "no")
-            }
-            Some(Reading::NoDependence) => ("No.".to_owned(), "no"),
-            Some(Reading::Untested) if data.settings.scheme == "derangement" => {
-                ("An effect size, no test.".to_owned(), "open")
-            }
-            Some(Reading::NotTestable | Reading::Untested) | None => {
-                let reason = data.findings.iter().find_map(|row| row.not_testable.as_deref());
-                let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-                (format!("Not testable{reason}."), "open")
-            }
-            _ => ("The data cannot tell.".to_owned(), "open"),
-        };
-    }
+    let none = of(Reading::NoDependence);
+    // Which of the conditions: nothing where there is but one.
+    let part = |count: usize| match (count == total, total) {
+        (_, 1) => String::new(),
+        (true, 2) => ", in both native conditions".to_owned(),
+        (true, _) => format!(", in all {total} native conditions"),
+        (false, _) => format!(", in {count} of {total} native conditions"),
+    };
     if data.findings.is_empty() {
         ("There are no findings.".to_owned(), "open")
-    } else if total == 0 && data.findings.iter().any(|row| row.control == Control::Native) {
-        ("Not testable: no rule that was run reads quality.".to_owned(), "open")
     } else if total == 0 {
-        ("Only controls were run: no answer about a native quality.".to_owned(), "open")
+        (without_condition(data), "open")
     } else if of(Reading::Untested) == total {
-        ("Not tested.".to_owned(), "open")
+        let text = match data.settings.scheme.as_str() {
+            "derangement" => "An effect size, no test.",
+            _ => "Not tested.",
+        };
+        (text.to_owned(), "open")
     } else if depends > 0 {
-        let part = if depends == total {
-            format!("in {}", every(total))
-        } else {
-            format!("in {depends} of {conditions}")
-        };
-        let gain = match gains {
-            _ if native_without_interval(data) => "no interval of the gain was measured".to_owned(),
-            0 => format!("a gain over {} is shown in none", data.settings.reference()),
-            gains => format!("a gain over {} is shown in {gains}", data.settings.reference()),
-        };
-        (
-            format!("Yes, {part}: accuracy falls when quality is permuted; {gain}."),
-            if gains == 0 && of(Reading::Dependence) == 0 { "caution" } else { "yes" },
-        )
-    } else if flagged > 0 {
-        (
-            "Not shown: the gaps found are of qualities that follow from the evidence, at least in \
-             part."
-                .to_owned(),
-            "caution",
-        )
-    } else if doubted > 0 {
-        (DOUBTED.to_owned(), "caution")
-    } else if of(Reading::NotTestable) == total {
-        (format!("Not testable, in {}.", every(total)), "open")
-    } else if none == total && within > 0 {
-        (format!("Accuracy by less than the margin, in {}.", every(total)), "no")
-    } else if none == total {
-        (format!("No, in {}.", every(total)), "no")
-    } else if none > within {
-        (format!("No, in {} of {conditions}; the others stay open.", none - within), "open")
-    } else if within > 0 {
-        (
-            format!(
-                "Accuracy by less than the margin in {within} of {conditions}; the others stay \
-                 open."
+        let tone = if losses == depends { "caution" } else { "yes" };
+        let reference = data.settings.reference();
+        let what = format!("{} {} when quality is permuted", unit.measure(), unit.worsens());
+        let text = match (gains, losses) {
+            (1, _) if data.settings.frozen => "Yes, with a gain.".to_owned(),
+            (_, 1) if data.settings.frozen => "Yes, but at a loss.".to_owned(),
+            _ if data.settings.frozen => "Yes; a gain is not shown.".to_owned(),
+            _ if native_without_interval(data) => {
+                format!("Yes{}: {what}; no interval of the gain was measured.", part(depends))
+            }
+            (1, _) if total == 1 => format!("Yes: {what}, with a gain over {reference}."),
+            (0, losses) if losses == depends => {
+                format!("Yes{}: {what}, yet at a loss against {reference}.", part(depends))
+            }
+            (0, _) => {
+                let none = if total == 1 { "not shown" } else { "shown in none" };
+                format!("Yes{}: {what}; a gain over {reference} is {none}.", part(depends))
+            }
+            (gains, _) => format!(
+                "Yes{}: {what}; a gain over {reference} is shown in {}.",
+                part(depends),
+                if gains == total { "each".to_owned() } else { gains.to_string() }
             ),
-            "open",
-        )
-    } else if native_decisions_change(data) {
-        (
-            "The data cannot tell whether accuracy depends on quality; decisions change."
-                .to_owned(),
-            "open",
-        )
+        };
+        (text, tone)
+    } else if of(Reading::EvidenceDerived) + of(Reading::InDoubt) > 0 {
+        let derived = "of a quality that follows from the evidence, at least in part";
+        let text = match (of(Reading::EvidenceDerived), of(Reading::InDoubt)) {
+            (1, 0) => format!("the gap found is {derived}"),
+            (_, 0) => format!("each gap found is {derived}"),
+            (0, 1) => "the p-value of the gap found may be too small".to_owned(),
+            (0, _) => "the p-value of every gap found may be too small".to_owned(),
+            _ => format!("each gap found is {derived}, or its p-value may be too small"),
+        };
+        (format!("Not shown: {text}."), "caution")
+    } else if of(Reading::Harm) == total {
+        (format!("Quality seems to do harm{}.", part(total)), "caution")
+    } else if of(Reading::NotTestable) == total {
+        let mut native = data.findings.iter().filter(|row| row.control == Control::Native);
+        let reason = native.find_map(|row| row.not_testable.as_deref());
+        let text = match reason.filter(|_| total == 1) {
+            Some(reason) => format!("Not testable: {reason}."),
+            None => format!("Not testable{}.", part(total)),
+        };
+        (text, "open")
+    } else if none == total && total == 1 {
+        ("No: accuracy and decisions change by less than the margin.".to_owned(), "no")
+    } else if none == total {
+        (format!("No{}.", part(total)), "no")
+    } else if none + within == total {
+        let text = "Decisions may change, accuracy by less than the margin";
+        (format!("{text}{}.", part(total)), "no")
+    } else if none + within > 0 {
+        let open = match total - none - within {
+            1 => "the other stays open",
+            _ => "the others stay open",
+        };
+        let text = match (none, within) {
+            (0, within) => format!(
+                "{} changes by less than the margin{}",
+                capital(&unit.measure()),
+                part(within)
+            ),
+            (none, 0) => format!("No{}", part(none)),
+            (none, within) => format!(
+                "No{}; {} changes by less than the margin in {within} more",
+                part(none),
+                unit.measure()
+            ),
+        };
+        (format!("{text}; {open}."), "open")
+    } else if native_answers_change(data) {
+        let text = format!(
+            "The data cannot tell whether {} depends on quality; {}s change.",
+            unit.measure(),
+            unit.answer()
+        );
+        (text, "open")
     } else {
         ("The data cannot tell.".to_owned(), "open")
     }
 }
 
-/// True if a permutation changes a decision in any native condition that is counted.
-fn native_decisions_change(data: &ReportData) -> bool {
-    let native = |row: &&FindingRow| row.control == Control::Native && row.is_counted();
-    data.findings.iter().filter(native).any(|row| row.flip_rate.is_some_and(|rate| rate > 0.0))
-}
-
-fn every(total: usize) -> String {
-    match total {
-        1 => "the one native condition".to_owned(),
-        2 => "both native conditions".to_owned(),
-        _ => format!("all {total} native conditions"),
+/// Headline where no native condition is counted.
+fn without_condition(data: &ReportData) -> String {
+    let native = |row: &&FindingRow| row.control == Control::Native;
+    let schemes = || data.findings.iter().filter(native).map(|row| scheme(row, &data.settings));
+    match schemes().find(|scheme| reads_labels(scheme)) {
+        Some(scheme) => format!(
+            "No answer by itself: {scheme} tells what a gap under joint is made of, and joint was \
+             not run."
+        ),
+        None if schemes().next().is_some() => {
+            "Not testable: no rule that was run reads quality.".to_owned()
+        }
+        None => "Only controls were run: no answer about a native quality.".to_owned(),
     }
 }
 
+/// The findings of schemes that read labels of test rows, where there are no others.
+fn of_labels(data: &ReportData, verdicts: &[Verdict]) -> Vec<String> {
+    let rows = data.findings.iter().zip(verdicts);
+    let rows = rows.filter(|(row, _)| row.control == Control::Native && row.is_counted());
+    let rows = rows.filter(|(row, _)| reads_labels(scheme(row, &data.settings)));
+    rows.take(MOST_OF_LABELS)
+        .map(|(row, verdict)| match row.point.is_empty() {
+            true => verdict.words.clone(),
+            false => format!("{}: {}", point_values(&row.point), verdict.words),
+        })
+        .collect()
+}
+
+/// True if a permutation changes a decision or a prediction in any native condition that is
+/// counted.
+fn native_answers_change(data: &ReportData) -> bool {
+    let native = |row: &&FindingRow| row.control == Control::Native && row.is_counted();
+    let changes = |row: &FindingRow| match &row.metric {
+        Some(metric) => metric.shift.is_some_and(|shift| shift > 0.0),
+        None => row.flip_rate.is_some_and(|rate| rate > 0.0),
+    };
+    data.findings.iter().filter(native).any(changes)
+}
+
+/// One sentence on the conditions of a reading; none where the headline says it of the only one.
 fn sentence(
     reading: Reading,
-    count: usize,
     native: &[(&FindingRow, Reading)],
     data: &ReportData,
-) -> String {
+    unit: Unit,
+) -> Option<String> {
     let rows: Vec<&FindingRow> =
         native.iter().filter(|(_, found)| *found == reading).map(|(row, _)| *row).collect();
-    let conditions = format!("{}{}", counted(count, "condition"), named(&rows, native.len()));
+    let is_only = native.len() == 1;
     let margin = data
         .settings
         .equivalence_margin
         .map_or_else(|| "the stated margin".to_owned(), |margin| format!("±{}", size_pp(margin)));
-    match reading {
-        Reading::WithGain | Reading::Dependence | Reading::WithLoss => format!(
-            "{conditions}: balanced accuracy falls by {} when quality is permuted{}.",
-            range(&rows, |row| row.gap),
-            match reading {
+    let (measure, reference) = (unit.measure(), data.settings.reference());
+    let gap = range(&rows, unit, |row| row.gap);
+    let body = match reading {
+        Reading::WithGain | Reading::Dependence | Reading::WithLoss => {
+            let gain = || signed_range(&rows, unit, FindingRow::gain);
+            let gain = match reading {
                 _ if rows.iter().any(|row| row.gain().is_none()) => String::new(),
-                Reading::WithGain => format!(
-                    ", and lies {} above {}, the interval above 0",
-                    range(&rows, FindingRow::gain),
-                    data.settings.reference()
-                ),
-                Reading::WithLoss => format!(
-                    ", yet {} does better by {}, the interval of the gain below 0",
-                    data.settings.reference(),
-                    range(&rows, |row| row.gain().map(|gain| -gain))
-                ),
-                _ => format!(
-                    "; against {} it is {}, {}",
-                    data.settings.reference(),
-                    signed_range(&rows, FindingRow::gain),
-                    if rows.iter().all(|row| gain_sign(row).is_some()) {
-                        "which is not told from 0"
-                    } else {
-                        "without an interval"
-                    }
-                ),
-            }
-        ),
+                Reading::WithGain => {
+                    format!("; the gain over {reference} is {}, its interval above 0", gain())
+                }
+                Reading::WithLoss => {
+                    format!("; the gain over {reference} is {}, its interval below 0", gain())
+                }
+                _ if rows.iter().all(|row| gain_sign(row).is_some()) => {
+                    format!("; the gain over {reference} is {}, not told from 0", gain())
+                }
+                _ => format!("; the gain over {reference} is {}, without an interval", gain()),
+            };
+            format!("{measure} {} by {gap} when quality is permuted{gain}.", unit.worsens())
+        }
         Reading::EvidenceDerived => format!(
-            "{conditions}: a gap of {}, but of a quality that follows from the evidence, at least \
-             in part. A plain permutation makes pairs of evidence and quality that cannot occur, \
-             so this is not yet reliance on reliability.",
-            range(&rows, |row| row.gap)
+            "a gap of {gap}, but of a quality that follows from the evidence, at least in part. A \
+             plain permutation makes pairs of evidence and quality that cannot occur, so this is \
+             not yet reliance on reliability."
         ),
         Reading::InDoubt => format!(
-            "{conditions}: a gap of {}, but a p-value that may be too small. {}",
-            range(&rows, |row| row.gap),
+            "a gap of {gap}, but a p-value that may be too small. {}",
             reasons(rows.iter().filter_map(|row| row.p_doubt.as_deref()))
         ),
         Reading::Harm => format!(
-            "{conditions}: the interval lies below 0, as if quality did harm. The one-sided test \
-             does not test for this, and the interval is not adjusted for the number of \
-             conditions."
+            "the interval lies below 0, as if quality did harm. The one-sided test does not test \
+             for this{}.",
+            match native.len() {
+                1 => "",
+                _ => ", and the interval is not adjusted for the number of conditions",
+            }
         ),
         Reading::CannotTell => format!(
-            "{conditions}: the data cannot tell. No gap {}; {}{}.",
+            "{}no gap {}; {}{}.",
+            if is_only { "" } else { "the data cannot tell: " },
             if rows.iter().any(|row| is_adjusted(row, &data.settings)) {
                 "passes the level once p-values are adjusted"
             } else {
                 "passes the level"
             },
-            if data.settings.equivalence_margin.is_some() {
-                format!("gaps beyond {margin} are not ruled out")
-            } else {
-                "no margin was stated, so the absence of a gap was not tested".to_owned()
+            match (data.settings.equivalence_margin, data.settings.metric) {
+                (_, Some(_)) => "equivalence is not claimed where the label is a number".to_owned(),
+                (Some(_), None) => format!("gaps beyond {margin} are not ruled out"),
+                (None, None) =>
+                    "no margin was stated, so the absence of a gap was not tested".to_owned(),
             },
-            critical_range(&rows, data)
+            critical_range(&rows, data, unit)
         ),
+        Reading::NotTestable if is_only => return None,
         Reading::NotTestable => format!(
-            "{conditions}: not testable. {}",
+            "not testable. {}",
             reasons(rows.iter().filter_map(|row| row.not_testable.as_deref()))
         ),
         Reading::WithinMargin => format!(
-            "{conditions}: accuracy changes by less than {margin}, while decisions change or a \
-             gap was detected."
+            "{measure} changes by less than {margin}, while decisions change or a gap was detected."
         ),
         Reading::NoDependence => format!(
-            "{conditions}: no dependence. Accuracy changes by less than {margin}, and fewer \
-             decisions than that change."
+            "{}{measure} changes by less than {margin}, and fewer decisions than that change.",
+            if is_only { "" } else { "no dependence: " }
         ),
         _ if rows.iter().all(|row| scheme(row, &data.settings) == "derangement") => format!(
-            "{conditions}: an effect size without a p-value, a gap of {} where no example keeps \
-             its quality. The joint scheme tests.",
-            range(&rows, |row| row.gap)
+            "an effect size without a p-value, a gap of {gap} where no example keeps its quality. \
+             The joint scheme tests."
         ),
-        _ => format!("{conditions}: not tested."),
-    }
+        _ if is_only => return None,
+        _ => "not tested.".to_owned(),
+    };
+    Some(match is_only {
+        true => capital(&body),
+        false => {
+            format!("{}{}: {body}", counted(rows.len(), "condition"), named(&rows, native.len()))
+        }
+    })
 }
 
 /// The points of some rows in brackets, unless they are all there are, or a crowd.
-pub(crate) fn named(rows: &[&FindingRow], all: usize) -> String {
+fn named(rows: &[&FindingRow], all: usize) -> String {
     if rows.len() == all || rows.is_empty() {
         return String::new();
     }
@@ -304,7 +354,7 @@ pub(crate) fn named(rows: &[&FindingRow], all: usize) -> String {
 }
 
 /// The critical values of several tests, and what they would detect with 80 % power.
-fn critical_range(rows: &[&FindingRow], data: &ReportData) -> String {
+fn critical_range(rows: &[&FindingRow], data: &ReportData, unit: Unit) -> String {
     let moving: Vec<&FindingRow> = rows
         .iter()
         .filter(|row| finite(row.detectable_gap).is_some_and(|gap| gap > 1e-12))
@@ -320,20 +370,21 @@ fn critical_range(rows: &[&FindingRow], data: &ReportData) -> String {
     };
     let power = if moving.iter().all(|row| finite(row.detectable_gap_80).is_some()) {
         format!(
-            ", and true gaps of {} would be detected with 80\u{a0}% power",
-            range(&moving, |row| row.detectable_gap_80)
+            ", and {} of {} would be detected with 80\u{a0}% power",
+            if moving.len() == 1 { "a true gap" } else { "true gaps" },
+            range(&moving, unit, |row| row.detectable_gap_80)
         )
     } else {
         String::new()
     };
     format!(
         ". The critical value of the gap{before} is {}{power}",
-        range(&moving, |row| row.detectable_gap)
+        range(&moving, unit, |row| row.detectable_gap)
     )
 }
 
 /// Reasons, each once, as sentences.
-pub(crate) fn reasons<'a>(reasons: impl Iterator<Item = &'a str>) -> String {
+fn reasons<'a>(reasons: impl Iterator<Item = &'a str>) -> String {
     let mut each: Vec<&str> = Vec::new();
     for reason in reasons {
         if !each.contains(&reason) {
@@ -342,17 +393,12 @@ pub(crate) fn reasons<'a>(reasons: impl Iterator<Item = &'a str>) -> String {
     }
     let more = each.len().saturating_sub(3);
     each.truncate(3);
-    let mut text: Vec<String> = each.into_iter().map(sentence_case).collect();
+    let mut text: Vec<String> =
+        each.into_iter().map(|reason| format!("{}.", capital(reason))).collect();
     if more > 0 {
         text.push(format!("{} more.", counted(more, "reason")));
     }
     text.join(" ")
-}
-
-fn sentence_case(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
 }
 
 /// Number of decisions that change, over all native conditions.
@@ -380,35 +426,60 @@ fn decisions(native: &[(&FindingRow, Reading)]) -> Option<String> {
     })
 }
 
-/// Sentence on the gains: if they have intervals, and on which side of 0.
-pub(crate) fn gains(native: &[(&FindingRow, Reading)], data: &ReportData) -> Option<String> {
-    if let [(row, _)] = native {
-        let (unit, reference) = (Unit::of_report(data), data.settings.reference());
-        let side = match gain_sign(row)? {
-            std::cmp::Ordering::Greater => "which is above 0",
-            std::cmp::Ordering::Less => "which is below 0",
-            std::cmp::Ordering::Equal => "which is not told from 0",
-        };
-        let gain = unit.interval(row.gain(), row.gain_low, row.gain_high);
-        return Some(format!("Gain over {reference}: {gain}, {side}."));
-    }
-    let signs: Vec<std::cmp::Ordering> =
-        native.iter().filter_map(|(row, _)| gain_sign(row)).collect();
-    let count = |wanted: std::cmp::Ordering| signs.iter().filter(|sign| **sign == wanted).count();
-    (!signs.is_empty()).then(|| {
-        format!(
-            "Gain over {}: above 0 in {}, below 0 in {}, not told from 0 in {} of {}.",
-            data.settings.reference(),
-            count(std::cmp::Ordering::Greater),
-            count(std::cmp::Ordering::Less),
-            count(std::cmp::Ordering::Equal),
-            counted(signs.len(), "condition")
-        )
+/// Mean shifts of predictions over all native conditions.
+fn shifts(native: &[(&FindingRow, Reading)], unit: Unit) -> Option<String> {
+    let shift = |row: &FindingRow| row.metric.as_ref()?.shift;
+    let rows: Vec<&FindingRow> =
+        native.iter().map(|(row, _)| *row).filter(|row| shift(row).is_some()).collect();
+    (!rows.is_empty()).then(|| {
+        let moved = range(&rows, unit, shift);
+        format!("Predictions: a permutation moves one by {moved} on average.")
     })
 }
 
+/// Sentence on the gains: if they have intervals, and on which side of 0.
+fn gains(native: &[(&FindingRow, Reading)], data: &ReportData) -> Option<String> {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    let signs = native.iter().filter_map(|(row, _)| Some((*row, gain_sign(row)?)));
+    let signs: Vec<(&FindingRow, std::cmp::Ordering)> = signs.collect();
+    let side = |sign| match sign {
+        Greater => "above 0",
+        Less => "below 0",
+        Equal => "not told from 0",
+    };
+    let reference = data.settings.reference();
+    let count = |wanted| signs.iter().filter(|(_, sign)| *sign == wanted).count();
+    let mut parts = [Greater, Less, Equal].map(|sign| (sign, count(sign))).to_vec();
+    parts.retain(|(_, count)| *count > 0);
+    let measured = if signs.len() < native.len() { " with an interval" } else { "" };
+    match (signs.as_slice(), parts.as_slice()) {
+        ([], _) => None,
+        ([(row, sign)], _) => {
+            let gain = Unit::of_report(data).interval(row.gain(), row.gain_low, row.gain_high);
+            let place = named(&[*row], native.len());
+            Some(format!("Gain over {reference}{place}: {gain}, which is {}.", side(*sign)))
+        }
+        (signs, [(sign, _)]) => {
+            let all = match signs.len() {
+                2 => "both conditions".to_owned(),
+                all => format!("all {all} conditions"),
+            };
+            Some(format!("Gain over {reference}: {} in {all}{measured}.", side(*sign)))
+        }
+        (signs, parts) => {
+            let parts: Vec<String> =
+                parts.iter().map(|(sign, count)| format!("{} in {count}", side(*sign))).collect();
+            Some(format!(
+                "Gain over {reference}: {} of {} conditions{measured}.",
+                listed(&parts),
+                signs.len()
+            ))
+        }
+    }
+}
+
 /// Why rows are shown and not counted.
-pub(crate) fn not_counted(data: &ReportData) -> Option<String> {
+fn not_counted(data: &ReportData) -> Option<String> {
     let of = |begins: &str| {
         let said = data.findings.iter().filter_map(|row| row.not_counted.as_deref());
         said.filter(|reason| reason.starts_with(begins)).count()
@@ -439,28 +510,31 @@ fn native_without_interval(data: &ReportData) -> bool {
 }
 
 /// "+0.4 pp", or "-0.4 to +1.2 pp" over several rows.
-fn signed_range(rows: &[&FindingRow], value: impl Fn(&FindingRow) -> Option<f64>) -> String {
-    let values: Vec<f64> = rows.iter().filter_map(|row| value(row)).collect();
-    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if low == high {
-        points_pp(Some(high))
-    } else {
-        format!("{} to {}", points(Some(low)), points_pp(Some(high)))
+fn signed_range(
+    rows: &[&FindingRow],
+    unit: Unit,
+    value: impl Fn(&FindingRow) -> Option<f64>,
+) -> String {
+    let values: Vec<f64> = rows.iter().filter_map(|row| finite(value(row))).collect();
+    let low = values.iter().copied().reduce(f64::min);
+    let high = values.iter().copied().reduce(f64::max);
+    let least = unit.difference(low);
+    match least == unit.difference(high) {
+        true => unit.difference_unit(high),
+        false => format!("{least} to {}", unit.difference_unit(high)),
     }
 }
 
 /// "2.3 pp", or "1.2 to 4.1 pp" over several rows.
-fn range(rows: &[&FindingRow], value: impl Fn(&FindingRow) -> Option<f64>) -> String {
-    let values: Vec<f64> = rows.iter().filter_map(|row| value(row)).collect();
-    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let plain = |value: f64| points_pp(Some(value)).trim_start_matches('+').to_owned();
-    let (low, high) = (plain(low), plain(high));
-    if low == high { high } else { format!("{} to {high}", low.trim_end_matches("\u{a0}pp")) }
+pub(crate) fn range(
+    rows: &[&FindingRow],
+    unit: Unit,
+    value: impl Fn(&FindingRow) -> Option<f64>,
+) -> String {
+    signed_range(rows, unit, value).replace('+', "")
 }
 
-pub(crate) fn cautions(
+fn cautions(
     checks: &[Check; 2],
     counts: &[(Reading, usize)],
     native: &[(&FindingRow, Reading)],
@@ -482,22 +556,21 @@ pub(crate) fn cautions(
                 .to_owned(),
         );
     }
-    let turned: Vec<String> = data
-        .findings
-        .iter()
-        .filter(|row| row.is_counted() && could_turn(row, &data.settings))
-        .map(|row| point_values(&row.point))
-        .collect();
+    let counted_rows = data.findings.iter().filter(|row| row.is_counted());
+    let turned: Vec<&FindingRow> =
+        counted_rows.clone().filter(|row| could_turn(row, &data.settings)).collect();
     if !turned.is_empty() {
-        let shown = if turned.len() > 4 {
-            format!("{} and {} more", turned[..3].join("; "), turned.len() - 3)
-        } else {
-            turned.join("; ")
+        let (test, of) = match (turned.len(), counted_rows.count()) {
+            (1, 1) => ("the test".to_owned(), "its p-value"),
+            (1, all) => (format!("the test of 1 condition{}", named(&turned, all)), "its p-value"),
+            (count, all) => {
+                let place = named(&turned, all);
+                (format!("the tests of {count} conditions{place}"), "their p-values")
+            }
         };
         cautions.push(format!(
-            "Other permutations could turn the test of {}: the level lies within two Monte-Carlo \
-             standard errors of its p-value. Draw more ({shown}).",
-            counted(turned.len(), "condition")
+            "Other permutations could turn {test}: the level lies within two Monte-Carlo standard \
+             errors of {of}. Draw more."
         ));
     }
     let claims =
@@ -560,8 +633,9 @@ fn several_families(native: &[(&FindingRow, Reading)], data: &ReportData) -> Opt
 
 /// Explanation for parts of the test that hold one class only.
 fn one_class(parts: &[(String, String)]) -> Option<String> {
-    let named: Vec<String> =
-        parts.iter().take(4).map(|(part, class)| format!("{part} ({class})")).collect();
+    let place =
+        |(part, class): &(String, String)| format!("{part} ({})", value_label("class", class));
+    let named: Vec<String> = parts.iter().take(4).map(place).collect();
     let which = match parts.len().saturating_sub(named.len()) {
         _ if parts.is_empty() => return None,
         0 => listed(&named),

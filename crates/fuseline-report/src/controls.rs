@@ -5,6 +5,7 @@ use fuseline_stats::binomial::at_least;
 use crate::arrange::numeric;
 use crate::data::{Control, FindingRow, ReportData};
 use crate::format::{counted, listed, percent, point_values};
+use crate::numbers::Unit;
 use crate::uses::{is_joint, joint_is_there};
 use crate::verdict::{Reading, Verdict, asks};
 
@@ -50,7 +51,7 @@ pub fn checks(data: &ReportData, verdicts: &[Verdict]) -> [Check; 2] {
         let rows = data.findings.iter().zip(verdicts).filter(|(row, _)| row.is_counted());
         rows.filter(|(row, _)| asks(row) == control).collect()
     };
-    let what = if data.settings.metric.is_some() { "prediction" } else { "decision" };
+    let what = Unit::of_report(data).answer();
     // Schemes that leave part of quality in place say what a control works through.
     let mut seen = of(Control::Positive);
     seen.retain(|(row, _)| is_joint(row, data) || !joint_is_there(row, data));
@@ -164,10 +165,11 @@ fn negative(rows: &Rows, alpha: f64, what: &str) -> Check {
     let unmoved = count(rows, Reading::Unmoved);
     let tried = quiet + alarms;
     let mut words = match (quiet, alarms) {
-        (0, 0) => format!(
-            "The negative controls moved no {what}, so they could not have raised an alarm."
-        ),
+        (0, 0) => {
+            format!("The negative control moved no {what}, so it could not have raised an alarm.")
+        }
         (_, 0) => format!("Quiet in {}.", all_of(tried)),
+        (0, 1) => format!("An alarm in {}.", all_of(tried)),
         _ => format!(
             "Alarms in {alarms} of {}: {}.",
             counted(tried, "condition"),

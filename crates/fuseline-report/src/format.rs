@@ -99,7 +99,7 @@ pub fn counted(value: usize, noun: &str) -> String {
 /// A point by its values, "lr · margin · alpha 0.5".
 pub fn point_values(point: &Point) -> String {
     if point.is_empty() {
-        return "the only point".to_owned();
+        return "the one condition".to_owned();
     }
     point.iter().map(|(axis, value)| value_label(axis, value)).collect::<Vec<_>>().join(" · ")
 }
@@ -116,6 +116,13 @@ pub fn listed(words: &[String]) -> String {
         [only] => only.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
+}
+
+/// A text with its first letter in upper case.
+pub fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}", letters.as_str())
 }
 
 /// `None` for what is no number.

@@ -1,7 +1,8 @@
 //! Decomposition of a gap: the joint scheme beside those that leave part of quality in place.
 
 use crate::data::{Control, FindingRow, ReportData, Settings};
-use crate::format::{finite, point_values, points_pp};
+use crate::format::{finite, point_values};
+use crate::numbers::Unit;
 use crate::verdict::{scheme, significant, unmoved};
 
 /// The schemes that say what a gap is made of, each with what a gap that vanishes under it works
@@ -61,12 +62,12 @@ pub fn reads_labels(scheme: &str) -> bool {
 
 /// Decomposition of the gap of one detected condition, in words; none where the schemes that would
 /// tell were not run.
-pub fn mechanism(row: &FindingRow, data: &ReportData) -> Option<String> {
+pub fn mechanism(row: &FindingRow, data: &ReportData, unit: Unit) -> Option<String> {
     let mut parts = Vec::new();
     let mut kept = Vec::new();
     for (name, among, works) in IN_SHORT {
         let Some(partner) = partner(row, name, data) else { continue };
-        let gap = points_pp(partner.gap);
+        let gap = unit.difference_unit(partner.gap);
         let gap = gap.trim_start_matches('+');
         if explains(row, name, partner, data) {
             let open = match remains(partner, &data.settings) {
@@ -108,7 +109,7 @@ fn explains(row: &FindingRow, name: &str, partner: &FindingRow, data: &ReportDat
 /// One sentence for each way in which detected gaps of some rows work, with the conditions and what
 /// their gaps fall to; nothing where the schemes that would tell were not run.
 pub fn made_of(data: &ReportData, is_asked: impl Fn(&FindingRow) -> bool) -> Vec<String> {
-    let settings = &data.settings;
+    let (settings, unit) = (&data.settings, Unit::of_report(data));
     let detected: Vec<&FindingRow> = data
         .findings
         .iter()
@@ -134,8 +135,8 @@ pub fn made_of(data: &ReportData, is_asked: impl Fn(&FindingRow) -> bool) -> Vec
             conditions.push(format!(
                 "{} ({} to {}{open})",
                 point_values(&elsewhere(row)),
-                points_pp(row.gap),
-                points_pp(partner.gap)
+                unit.difference_unit(row.gap),
+                unit.difference_unit(partner.gap)
             ));
         }
         if !conditions.is_empty() {
@@ -146,10 +147,10 @@ pub fn made_of(data: &ReportData, is_asked: impl Fn(&FindingRow) -> bool) -> Vec
         let others: Vec<String> = MECHANISMS
             .iter()
             .filter_map(|(name, _)| Some((name, partner(row, name, data)?)))
-            .map(|(name, partner)| format!("{name} {}", points_pp(partner.gap)))
+            .map(|(name, partner)| format!("{name} {}", unit.difference_unit(partner.gap)))
             .collect();
         (!explained && !others.is_empty()).then(|| {
-            let gap = points_pp(row.gap);
+            let gap = unit.difference_unit(row.gap);
             format!("{} ({gap}; {})", point_values(&elsewhere(row)), others.join(", "))
         })
     });

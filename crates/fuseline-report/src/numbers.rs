@@ -1,30 +1,14 @@
-//! The report where the label is a number: an error or a correlation in place of accuracies.
+//! Measures of a report: balanced accuracy, or an error or a correlation of labels that are numbers.
 //!
-//! Readings and controls are those of classes; words, units and columns are of the metric. Equivalence
-//! is claimed nowhere: an error has no largest value, so that no bound holds where nothing varied.
+//! Readings, controls and sentences are those of classes; units, methods and columns are of the
+//! metric. Equivalence is claimed nowhere: an error has no largest value, so that no bound holds
+//! where nothing varied.
 
 use fuseline_artifact::Finding;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{
-    Answer, DOUBTED, cautions, count_readings, gains, named, native_readings, not_counted, reasons,
-};
-use crate::controls::checks;
-use crate::data::{Control, FindingRow, ReportData, Settings};
-use crate::format::{
-    NONE, counted, finite, p_value, percent, plain, points, points_interval, points_pp,
-};
-use crate::made_of::stays_given_evidence;
-use crate::uses::{
-    Use, axes, elsewhere, is_joint, joint_is_there, mechanism_not_examined, neutral, object,
-    size_of_test, subject,
-};
-use crate::verdict::{
-    Reading, Verdict, could_turn, decided, doubt, gain_sign, is_adjusted, read, told_by_evidence,
-};
-
-/// More conditions than this are not named one by one.
-const EACH: usize = 6;
+use crate::data::{FindingRow, ReportData};
+use crate::format::{NONE, capital, finite, percent, plain, points, points_interval, points_pp};
 
 /// Metric of predicted numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,7 +197,7 @@ impl Unit {
     }
 
     /// A size without a sign.
-    fn size(self, value: f64) -> String {
+    pub fn size(self, value: f64) -> String {
         self.difference_unit(Some(value.abs())).trim_start_matches('+').to_owned()
     }
 
@@ -259,6 +243,54 @@ impl Unit {
         }
     }
 
+    /// Name of what was measured, within a sentence.
+    pub fn measure(self) -> String {
+        match self {
+            Self::Points => "accuracy".to_owned(),
+            Self::Metric(metric, _) => format!("the {}", metric.noun()),
+        }
+    }
+
+    /// Direction in which it goes when breaking quality hurts.
+    pub const fn worsens(self) -> &'static str {
+        match self {
+            Self::Points => "falls",
+            Self::Metric(metric, _) => metric.worsens(),
+        }
+    }
+
+    /// The gap, within a sentence.
+    pub fn gap(self) -> String {
+        match self {
+            Self::Points => "gap".to_owned(),
+            Self::Metric(metric, _) => format!("gap of the {}", metric.noun()),
+        }
+    }
+
+    /// Definition of the gap.
+    pub fn gap_definition(self) -> String {
+        match self {
+            Self::Points => "balanced accuracy under Clean-Q minus its mean under Broken-Q, in \
+                             percentage points (pp)"
+                .to_owned(),
+            Self::Metric(metric, _) => format!(
+                "one of the {} ({}, {}): {}, positive where breaking quality hurts",
+                metric.noun(),
+                metric.short(),
+                metric.unit(),
+                metric.gap()
+            ),
+        }
+    }
+
+    /// An answer of the rule, which a permutation may change.
+    pub const fn answer(self) -> &'static str {
+        match self {
+            Self::Points => "decision",
+            Self::Metric(..) => "prediction",
+        }
+    }
+
     /// Name of what was measured, as a sentence begins.
     pub fn subject(self) -> String {
         match self {
@@ -291,425 +323,6 @@ fn signed(value: Option<f64>, decimals: usize) -> String {
     }
     let sign = if value < 0.0 { '−' } else { '+' };
     format!("{sign}{:.decimals$}", value.abs())
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}", letters.as_str())
-}
-
-/// Reads all findings.
-pub fn answer(data: &ReportData, metric: Metric) -> Answer {
-    let unit = Unit::of_report(data);
-    let verdicts: Vec<Verdict> =
-        data.findings.iter().map(|row| verdict(row, data, metric, unit)).collect();
-    let checks = checks(data, &verdicts);
-    let native = native_readings(data, &verdicts);
-    let counts = count_readings(&native);
-    let (headline, tone) = headline(data, metric, &counts, native.len());
-    let uses = uses(data, &verdicts, metric, unit);
-    let told: Vec<usize> = uses.iter().filter_map(|of| of.finding).collect();
-    let is_told = |row: &FindingRow| told.iter().any(|&place| data.findings[place] == *row);
-    let mut sentences: Vec<String> = counts
-        .iter()
-        .filter_map(|(reading, count)| {
-            let rows: Vec<&FindingRow> =
-                native.iter().filter(|(_, found)| found == reading).map(|(row, _)| *row).collect();
-            let all_told =
-                *reading != Reading::EvidenceDerived && rows.iter().all(|row| is_told(row));
-            (!all_told).then(|| sentence(*reading, *count, &rows, native.len(), data, metric, unit))
-        })
-        .collect();
-    sentences.extend(shifts(&native, unit));
-    sentences.extend(gains(&native, data));
-    sentences.extend(not_counted(data));
-    sentences.extend(cautions(&checks, &counts, &native, data));
-    let terms = terms(data, metric, native.len());
-    Answer { headline, tone, uses, terms, sentences, counts, checks, verdicts }
-}
-
-fn headline(
-    data: &ReportData,
-    metric: Metric,
-    counts: &[(Reading, usize)],
-    total: usize,
-) -> (String, &'static str) {
-    let of = |reading: Reading| {
-        counts.iter().find(|(found, _)| *found == reading).map_or(0, |(_, count)| *count)
-    };
-    let gains = of(Reading::WithGain);
-    let depends = gains + of(Reading::Dependence) + of(Reading::WithLoss);
-    let what = format!("the {} {} when quality is permuted", metric.noun(), metric.worsens());
-    let words = |text: String, tone| (text, tone);
-    if data.findings.is_empty() {
-        return words("There are no findings.".to_owned(), "open");
-    }
-    if total == 0 {
-        let native = data.findings.iter().any(|row| row.control == Control::Native);
-        return match native {
-            true => words("Not testable: no rule that was run reads quality.".to_owned(), "open"),
-            false => words(
-                "Only controls were run: no answer about a native quality.".to_owned(),
-                "open",
-            ),
-        };
-    }
-    if of(Reading::Untested) == total {
-        return match data.settings.scheme.as_str() {
-            "derangement" => words("An effect size, no test.".to_owned(), "open"),
-            _ => words("Not tested.".to_owned(), "open"),
-        };
-    }
-    if depends > 0 {
-        let part = match (total, depends == total) {
-            (1, _) => String::new(),
-            (_, true) => format!(", in all {total} native conditions"),
-            (_, false) => format!(", in {depends} of {}", counted(total, "native condition")),
-        };
-        let reference = data.settings.reference();
-        let gain = match (gains, of(Reading::WithLoss)) {
-            (0, losses) if losses == depends => format!("yet at a loss against {reference}"),
-            (0, _) => format!("a gain over {reference} is not shown"),
-            (gains, _) if total == 1 && gains == 1 => format!("with a gain over {reference}"),
-            (gains, _) => format!("a gain over {reference} is shown in {gains}"),
-        };
-        let tone = if gains == 0 && of(Reading::Dependence) == 0 { "caution" } else { "yes" };
-        return words(format!("Yes{part}: {what}; {gain}."), tone);
-    }
-    if of(Reading::EvidenceDerived) > 0 {
-        return words(
-            "Not shown: the gaps found are of qualities that follow from the evidence.".to_owned(),
-            "caution",
-        );
-    }
-    if of(Reading::InDoubt) > 0 {
-        return words(DOUBTED.to_owned(), "caution");
-    }
-    if of(Reading::Harm) > 0 && of(Reading::Harm) == total {
-        return words("Quality seems to do harm.".to_owned(), "caution");
-    }
-    if of(Reading::NotTestable) == total {
-        let reason = data.findings.iter().find_map(|row| row.not_testable.as_deref());
-        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-        return words(format!("Not testable{reason}."), "open");
-    }
-    words(format!("The data cannot tell whether the {} depends on quality.", metric.noun()), "open")
-}
-
-/// Reads one finding.
-fn verdict(row: &FindingRow, data: &ReportData, metric: Metric, unit: Unit) -> Verdict {
-    let reading = read(row, &data.settings);
-    Verdict { reading, beats_oracle: false, words: words(row, reading, data, metric, unit) }
-}
-
-fn words(
-    row: &FindingRow,
-    reading: Reading,
-    data: &ReportData,
-    metric: Metric,
-    unit: Unit,
-) -> String {
-    let settings = &data.settings;
-    let gap = unit.interval(row.gap, row.gap_low, row.gap_high);
-    let tested = format!("gap of the {} {gap}, {}", metric.noun(), decided(row, data));
-    let mut words = match reading {
-        Reading::NotCounted => {
-            let reason = row.not_counted.as_deref().unwrap_or("no condition of its own");
-            format!("Counted in no family, headline or badge: {reason} ({tested}).")
-        }
-        Reading::NotTestable => {
-            let reason = row.not_testable.as_deref().unwrap_or("quality does not move");
-            format!("Not testable: {reason} ({tested}). A gap near 0 says nothing here.")
-        }
-        Reading::Untested if finite(row.gap).is_some() => {
-            format!("An effect size, no test ({tested}).")
-        }
-        Reading::Untested => {
-            "Not tested: the findings hold no gap or no p-value for this point.".to_owned()
-        }
-        Reading::WithGain | Reading::Dependence | Reading::WithLoss => format!(
-            "The {} depends on quality ({tested}).{}{}",
-            metric.noun(),
-            shift_words(row, unit),
-            gain_words(row, settings, unit)
-        ),
-        Reading::EvidenceDerived => format!(
-            "The gap ({tested}) is not yet reliance on reliability: {} the evidence, so a plain \
-             permutation makes pairs of evidence and quality that cannot occur. \
-             conditional_residual leaves in place what the evidence tells.{}",
-            told_by_evidence(row),
-            gain_words(row, settings, unit)
-        ),
-        Reading::InDoubt => format!(
-            "The gap ({tested}) is not shown to be dependence: {}.{}",
-            row.p_doubt.as_deref().unwrap_or("the p-value may be too small"),
-            shift_words(row, unit)
-        ),
-        Reading::Harm => format!(
-            "The interval lies below 0, as if quality did harm ({tested}); the one-sided test does \
-             not test for this, and the interval is not adjusted for the number of conditions."
-        ),
-        Reading::Detected => format!("The test detects this control ({tested})."),
-        Reading::Missed => {
-            format!(
-                "The test does not detect this control ({tested}).{}",
-                power_words(row, settings, unit)
-            )
-        }
-        Reading::HeldBack => format!("No gap is detected under this scheme ({tested})."),
-        Reading::Unmoved => {
-            let why = row
-                .not_testable
-                .clone()
-                .unwrap_or_else(|| "here the rule does not react to quality".to_owned());
-            format!("Not one prediction changed under any permutation: {why}.")
-        }
-        Reading::Quiet => format!("Quiet, as it should be ({tested})."),
-        Reading::Alarm => format!(
-            "An alarm where there is nothing to find (gap of the {} {gap}, raw {}).",
-            metric.noun(),
-            p_value(row.p_value)
-        ),
-        Reading::CannotTell | Reading::WithinMargin | Reading::NoDependence => format!(
-            "The data cannot tell ({tested}).{}{}",
-            shift_words(row, unit),
-            power_words(row, settings, unit)
-        ),
-    };
-    if could_turn(row, settings) && row.is_counted() {
-        words.push_str(&format!(
-            " Other permutations could turn this: the p-value before adjustment, {}, has a \
-             Monte-Carlo standard error of {:.4}.",
-            p_value(row.p_value),
-            row.p_error.unwrap_or_default()
-        ));
-    }
-    words
-}
-
-fn shift_words(row: &FindingRow, unit: Unit) -> String {
-    let Some(of) = &row.metric else { return String::new() };
-    let Some(shift) = of.shift else { return String::new() };
-    let interval = match (of.shift_low, of.shift_high) {
-        (Some(low), Some(high)) => format!(" [{}, {}]", unit.size(low), unit.size(high)),
-        _ => String::new(),
-    };
-    format!(" A permutation moves a prediction by {}{interval} on average.", unit.size(shift))
-}
-
-fn gain_words(row: &FindingRow, settings: &Settings, unit: Unit) -> String {
-    let Some(gain) = finite(row.gain()) else {
-        return " It was not asked without quality, so this does not say whether using it helps."
-            .to_owned();
-    };
-    format!(
-        " Gain over {}: {}, {}.",
-        settings.reference(),
-        unit.interval(Some(gain), row.gain_low, row.gain_high),
-        match gain_sign(row) {
-            Some(std::cmp::Ordering::Greater) => "which is above 0",
-            Some(std::cmp::Ordering::Less) => "which is a loss",
-            Some(std::cmp::Ordering::Equal) => "so that neither gain nor loss is shown",
-            None => "without an interval, so that no gain is shown",
-        }
-    )
-}
-
-fn power_words(row: &FindingRow, settings: &Settings, unit: Unit) -> String {
-    let Some(critical) = finite(row.detectable_gap).filter(|gap| *gap > 1e-12) else {
-        return String::new();
-    };
-    let adjusted = is_adjusted(row, settings) && row.p_adjusted.is_some();
-    let before = if adjusted { " before adjustment" } else { "" };
-    let power = finite(row.detectable_gap_80).map_or_else(String::new, |gap| {
-        format!(", and a true gap of {} would be detected with 80\u{a0}% power", unit.size(gap))
-    });
-    format!(" The critical value{before} is {}{power}.", unit.size(critical))
-}
-
-/// One statement a native condition in which a gap was detected, the largest gap first.
-fn uses(data: &ReportData, verdicts: &[Verdict], metric: Metric, unit: Unit) -> Vec<Use> {
-    use Reading::{Dependence, EvidenceDerived, InDoubt, WithGain, WithLoss};
-    let mut found: Vec<(usize, &FindingRow, Reading)> = data
-        .findings
-        .iter()
-        .zip(verdicts)
-        .enumerate()
-        .map(|(place, (row, verdict))| (place, row, verdict.reading))
-        .filter(|(_, _, reading)| {
-            matches!(reading, WithGain | Dependence | WithLoss | EvidenceDerived | InDoubt)
-        })
-        .filter(|(_, row, _)| is_joint(row, data) || !joint_is_there(row, data))
-        .collect();
-    found.sort_by(|a, b| b.1.gap.unwrap_or(0.0).total_cmp(&a.1.gap.unwrap_or(0.0)));
-    let more = found.len().saturating_sub(EACH);
-    let each = |&(place, row, reading): &(usize, &FindingRow, Reading)| {
-        // A gap of a quality that the evidence tells is not yet use of it, unless it stays when that
-        // is left in place.
-        let stays = reading == EvidenceDerived && stays_given_evidence(row, data);
-        let is_open = reading == EvidenceDerived && !stays;
-        let verb = if is_open || reading == InDoubt { "changes with" } else { "uses" };
-        let rest = elsewhere(row);
-        let rest = if rest.is_empty() { rest } else { format!(" ({rest})") };
-        let interval = match (finite(row.gap_low), finite(row.gap_high)) {
-            (Some(_), Some(_)) => {
-                let [low, high] = [row.gap_low, row.gap_high].map(|end| unit.difference(end));
-                format!(" [{}, {}]", low.trim_start_matches('+'), high.trim_start_matches('+'))
-            }
-            _ => String::new(),
-        };
-        let mut words = format!(
-            ": the {} {} by {}{interval} when it is permuted, {}",
-            metric.noun(),
-            metric.worsens(),
-            unit.size(row.gap.unwrap_or(0.0)),
-            decided(row, data)
-        );
-        let gain = finite(row.gain()).map(|gain| (unit.size(gain), data.settings.reference()));
-        match (reading, gain) {
-            (WithGain, Some((gain, reference))) => {
-                words += &format!("; a gain of {gain} over {reference}");
-            }
-            (WithLoss, Some((gain, reference))) => {
-                words += &format!("; a loss of {gain} against {reference}");
-            }
-            (Dependence, Some((_, reference))) => {
-                words += &format!("; no gain over {reference} is shown");
-            }
-            (InDoubt, _) => words += &format!("; {}", doubt(row)),
-            (EvidenceDerived, _) if stays => {
-                words += "; it stays when what the evidence tells of quality is left in place";
-            }
-            (EvidenceDerived, _) => {
-                let told = told_by_evidence(row);
-                words +=
-                    &format!("; {told} the evidence, so this is not yet reliance on reliability");
-            }
-            _ => {}
-        }
-        words.push('.');
-        let who = format!("{} {verb} {}{rest}", subject(row, data), object(row));
-        Use { who, words, finding: Some(place), is_group: false }
-    };
-    let mut uses: Vec<Use> = found.iter().take(EACH).map(each).collect();
-    if more > 0 {
-        uses.push(Use {
-            who: format!("{} more", counted(more, "condition")),
-            words: ": the table has each.".to_owned(),
-            finding: None,
-            is_group: true,
-        });
-    }
-    uses
-}
-
-fn sentence(
-    reading: Reading,
-    count: usize,
-    rows: &[&FindingRow],
-    native: usize,
-    data: &ReportData,
-    metric: Metric,
-    unit: Unit,
-) -> String {
-    let conditions = format!("{}{}", counted(count, "condition"), named(rows, native));
-    let range = |value: &dyn Fn(&FindingRow) -> Option<f64>| {
-        let values: Vec<f64> = rows.iter().filter_map(|row| value(row)).collect();
-        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let [low, high] = [low, high].map(|end| unit.difference(Some(end)));
-        if low == high { high } else { format!("{low} to {high}") }
-    };
-    match reading {
-        Reading::WithGain | Reading::Dependence | Reading::WithLoss => {
-            let gain = match rows.iter().any(|row| row.gain().is_none()) {
-                true => String::new(),
-                false => format!(
-                    "; the gain over {} is {}",
-                    data.settings.reference(),
-                    range(&FindingRow::gain)
-                ),
-            };
-            format!(
-                "{conditions}: the {} {} when quality is permuted, a gap of {}{gain}.",
-                metric.noun(),
-                metric.worsens(),
-                range(&|row| row.gap)
-            )
-        }
-        Reading::EvidenceDerived => format!(
-            "{conditions}: a gap of {}, but of a quality that follows from the evidence, at least in \
-             part. A plain permutation makes pairs of evidence and quality that cannot occur, so \
-             this is not yet reliance on reliability.",
-            range(&|row| row.gap)
-        ),
-        Reading::InDoubt => format!(
-            "{conditions}: a gap of {}, but a p-value that may be too small. {}",
-            range(&|row| row.gap),
-            reasons(rows.iter().filter_map(|row| row.p_doubt.as_deref()))
-        ),
-        Reading::Harm => format!(
-            "{conditions}: the interval lies below 0, as if quality did harm. The one-sided test \
-             does not test for this."
-        ),
-        Reading::NotTestable => {
-            let reason = rows.iter().find_map(|row| row.not_testable.as_deref());
-            format!(
-                "{conditions}: not testable. {}.",
-                capital(reason.unwrap_or("quality is one value"))
-            )
-        }
-        Reading::Untested => {
-            format!("{conditions}: no p-value, a gap of {}.", range(&|row| row.gap))
-        }
-        _ => format!(
-            "{conditions}: the data cannot tell. No gap passes the level; equivalence is not claimed \
-             where the label is a number. The critical value of the gap is {}.",
-            range(&|row| row.detectable_gap)
-        ),
-    }
-}
-
-/// Mean shifts of predictions over all native conditions.
-fn shifts(native: &[(&FindingRow, Reading)], unit: Unit) -> Option<String> {
-    let shift = |row: &FindingRow| row.metric.as_ref().and_then(|of| of.shift);
-    let values: Vec<f64> = native.iter().filter_map(|(row, _)| shift(row)).collect();
-    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let [low, high] = [low, high].map(|end| unit.size(end));
-    (!values.is_empty()).then(|| {
-        let range = if low == high { high } else { format!("{low} to {high}") };
-        format!("Predictions: a permutation moves one by {range} on average.")
-    })
-}
-
-fn terms(data: &ReportData, metric: Metric, native: usize) -> String {
-    let conditions = match native {
-        _ if data.settings.frozen => "The model is asked as it is.".to_owned(),
-        0 => "No native condition was tested.".to_owned(),
-        1 => "One native condition was tested.".to_owned(),
-        many => format!("{many} distinct native conditions were tested{}.", axes(data)),
-    };
-    let native = match data.settings.frozen {
-        true => "",
-        false => {
-            " Native is a quality that was measured or estimated, none that was made as a control."
-        }
-    };
-    format!(
-        "{conditions}{}{native} Clean-Q is quality as it came, Broken-Q the same values permuted \
-         across test examples; the gap is one of the {} ({}, {}): {}, positive where breaking \
-         quality hurts, with its {} interval in brackets.{}{}",
-        size_of_test(data),
-        metric.noun(),
-        metric.short(),
-        metric.unit(),
-        metric.gap(),
-        percent(Some(data.settings.confidence)).replace(".0", ""),
-        neutral(data),
-        mechanism_not_examined(data)
-    )
 }
 
 /// Sentences of the methods that speak of the metric, in place of those of accuracies.

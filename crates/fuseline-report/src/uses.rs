@@ -1,10 +1,12 @@
 //! Statements of which rule uses which quality, by how much, how certain that is, and by which
 //! mechanism.
 
+use crate::answer::range;
 use crate::data::{FindingRow, ReportData};
-use crate::format::{finite, points, size_pp, value_label};
+use crate::format::{counted, finite, value_label};
 use crate::made_of::{mechanism, reads_labels, stays_given_evidence};
 use crate::methods::span;
+use crate::numbers::Unit;
 use crate::verdict::{Reading, Verdict, decided, doubt, scheme, told_by_evidence};
 
 /// More conditions than this are grouped.
@@ -34,7 +36,7 @@ impl Use {
 
 /// One statement a native condition in which a gap was detected, the largest gap first; with many,
 /// one a rule.
-pub fn uses(data: &ReportData, verdicts: &[Verdict]) -> Vec<Use> {
+pub fn uses(data: &ReportData, verdicts: &[Verdict], unit: Unit) -> Vec<Use> {
     let mut found: Vec<(usize, &FindingRow, Reading)> = data
         .findings
         .iter()
@@ -49,24 +51,24 @@ pub fn uses(data: &ReportData, verdicts: &[Verdict]) -> Vec<Use> {
     if found.len() <= EACH {
         return found
             .iter()
-            .map(|&(place, row, reading)| each(place, row, reading, data))
+            .map(|&(place, row, reading)| each(place, row, reading, data, unit))
             .collect();
     }
-    let mut groups: Vec<(String, Vec<&FindingRow>)> = Vec::new();
-    for (_, row, _) in &found {
+    let mut groups: Vec<(String, Vec<(&FindingRow, Reading)>)> = Vec::new();
+    for &(_, row, reading) in &found {
         let rule = subject(row, data);
         match groups.iter_mut().find(|(known, _)| *known == rule) {
-            Some((_, rows)) => rows.push(row),
-            None => groups.push((rule, vec![row])),
+            Some((_, rows)) => rows.push((row, reading)),
+            None => groups.push((rule, vec![(row, reading)])),
         }
     }
     let more = groups.len().saturating_sub(GROUPS);
     let mut uses: Vec<Use> =
-        groups.iter().take(GROUPS).map(|(rule, rows)| group(rule, rows, data)).collect();
+        groups.iter().take(GROUPS).map(|(rule, rows)| group(rule, rows, data, unit)).collect();
     if more > 0 {
         uses.push(Use {
-            who: format!("{more} more rules"),
-            words: " use quality in at least one condition: the table has each.".to_owned(),
+            who: counted(more, "more rule"),
+            words: ": a gap in at least one condition, as the table says.".to_owned(),
             finding: None,
             is_group: true,
         });
@@ -94,7 +96,7 @@ pub(crate) fn joint_is_there(row: &FindingRow, data: &ReportData) -> bool {
     row.value_of("scheme").is_some() && data.findings.iter().any(|other| others(&other))
 }
 
-fn each(place: usize, row: &FindingRow, reading: Reading, data: &ReportData) -> Use {
+fn each(place: usize, row: &FindingRow, reading: Reading, data: &ReportData, unit: Unit) -> Use {
     // A gap of a quality that the evidence tells is not yet use of it, unless it stays when that is
     // left in place.
     let is_open = reading == Reading::EvidenceDerived && !stays_given_evidence(row, data);
@@ -104,17 +106,19 @@ fn each(place: usize, row: &FindingRow, reading: Reading, data: &ReportData) -> 
     let rest = if rest.is_empty() { rest } else { format!(" ({rest})") };
     let interval = match (finite(row.gap_low), finite(row.gap_high)) {
         (Some(_), Some(_)) => {
-            let [low, high] = [row.gap_low, row.gap_high].map(points);
+            let [low, high] = [row.gap_low, row.gap_high].map(|end| unit.difference(end));
             format!(" [{}, {}]", low.trim_start_matches('+'), high.trim_start_matches('+'))
         }
         _ => String::new(),
     };
     let mut words = format!(
-        ": accuracy falls by {}{interval} when it is permuted, {}",
-        size_pp(row.gap.unwrap_or(0.0)),
+        ": {} {} by {}{interval} when it is permuted, {}",
+        unit.measure(),
+        unit.worsens(),
+        unit.size(row.gap.unwrap_or(0.0)),
         decided(row, data)
     );
-    let gain = finite(row.gain()).map(|gain| (size_pp(gain), data.settings.reference()));
+    let gain = finite(row.gain()).map(|gain| (unit.size(gain), data.settings.reference()));
     match (reading, gain) {
         (Reading::WithGain, Some((gain, reference))) => {
             words += &format!("; a gain of {gain} over {reference}");
@@ -129,7 +133,7 @@ fn each(place: usize, row: &FindingRow, reading: Reading, data: &ReportData) -> 
     }
     if is_doubted {
         words += &format!("; {}", doubt(row));
-    } else if let Some(mechanism) = mechanism(row, data) {
+    } else if let Some(mechanism) = mechanism(row, data, unit) {
         words += &format!("; {mechanism}");
     } else if is_open {
         let told = told_by_evidence(row);
@@ -140,7 +144,8 @@ fn each(place: usize, row: &FindingRow, reading: Reading, data: &ReportData) -> 
     Use { who, words, finding: Some(place), is_group: false }
 }
 
-fn group(rule: &str, rows: &[&FindingRow], data: &ReportData) -> Use {
+/// `rows`: those of a rule with a gap, the largest first.
+fn group(rule: &str, rows: &[(&FindingRow, Reading)], data: &ReportData, unit: Unit) -> Use {
     let of_rule = data.findings.iter().zip(data.findings.iter().map(|row| subject(row, data)));
     let all = of_rule
         .filter(|(row, name)| {
@@ -150,42 +155,55 @@ fn group(rule: &str, rows: &[&FindingRow], data: &ReportData) -> Use {
                 && !reads_labels(scheme(row, &data.settings))
         })
         .count();
-    let gaps = || rows.iter().filter_map(|row| row.gap);
-    let (low, high) = (gaps().fold(f64::INFINITY, f64::min), gaps().fold(0.0, f64::max));
-    let range = match (size_pp(low), size_pp(high)) {
-        (low, high) if low == high => high,
-        (low, high) => format!("{} to {high}", low.trim_end_matches("\u{a0}pp")),
-    };
-    // They come with the largest gap first.
-    let most = rows.first().map_or_else(String::new, |row| {
+    let most = rows.first().map(|(row, _)| *row);
+    let gaps: Vec<&FindingRow> = rows.iter().map(|(row, _)| *row).collect();
+    let most_with = most.map_or_else(String::new, |row| {
         let rest = elsewhere(row);
         let rest = if rest.is_empty() { rest } else { format!(" ({rest})") };
-        format!(", most with {}{rest}", object(row))
+        let least = if rows.len() == 1 { "with" } else { "most with" };
+        format!(", {least} {}{rest}", object(row))
     });
-    let is_open = |row: &&FindingRow| {
-        crate::verdict::read(row, &data.settings) == Reading::EvidenceDerived
-            && !stays_given_evidence(row, data)
+    let is_open = |(row, reading): &&(&FindingRow, Reading)| {
+        *reading == Reading::EvidenceDerived && !stays_given_evidence(row, data)
     };
-    let open = rows.iter().copied().filter(is_open).count();
-    let verb = if open == rows.len() { "changes with" } else { "uses" };
-    let not_yet = match open {
-        0 => String::new(),
+    let open = rows.iter().filter(is_open).count();
+    let doubted = rows.iter().filter(|(_, reading)| *reading == Reading::InDoubt).count();
+    let verb = if open + doubted == rows.len() { "changes with" } else { "uses" };
+    let mut but = String::new();
+    match open {
+        0 => {}
         open if open == rows.len() => {
-            "; these qualities follow from the evidence, at least in part, so this is not yet \
-             reliance on reliability"
-                .to_owned()
+            but += "; what it changes with follows from the evidence, at least in part, so this is \
+                    not yet reliance on reliability";
         }
-        open => format!("; {open} of them of qualities that follow from the evidence"),
-    };
+        open => but += &format!("; in {open} of them quality follows from the evidence"),
+    }
+    match doubted {
+        0 => {}
+        doubted if doubted == rows.len() => but += "; the p-values may be too small",
+        doubted => but += &format!("; in {doubted} of them the p-value may be too small"),
+    }
     // The least certain of them.
-    let least = rows.iter().max_by(|one, other| {
-        one.deciding_p().unwrap_or(1.0).total_cmp(&other.deciding_p().unwrap_or(1.0))
+    let p = |row: &FindingRow| row.deciding_p().unwrap_or(1.0);
+    let least = gaps.iter().max_by(|one, other| p(one).total_cmp(&p(other)));
+    let decided = least.map_or_else(String::new, |row| match rows.len() {
+        1 => format!(", {}", decided(row, data)),
+        _ => format!(", each {}", at_most(row, data)),
     });
-    let decided = least.map_or_else(String::new, |row| format!(", each {}", at_most(row, data)));
+    let part = match rows.len() {
+        1 if all == 1 => "its one condition".to_owned(),
+        count if count == all => format!("all {all} conditions"),
+        count => format!("{count} of {all} conditions"),
+    };
     Use {
-        who: format!("{rule} {verb} quality in {} of {all} conditions", rows.len()),
-        words: format!(": accuracy falls by {range} when it is permuted{most}{decided}{not_yet}."),
-        finding: rows.first().and_then(|most| data.findings.iter().position(|row| row == *most)),
+        who: format!("{rule} {verb} quality in {part}"),
+        words: format!(
+            ": {} {} by {} when it is permuted{most_with}{decided}{but}.",
+            unit.measure(),
+            unit.worsens(),
+            range(&gaps, unit, |row| row.gap)
+        ),
+        finding: most.and_then(|most| data.findings.iter().position(|row| row == most)),
         is_group: true,
     }
 }
@@ -195,29 +213,29 @@ fn at_most(row: &FindingRow, data: &ReportData) -> String {
     decided(row, data).replace("p\u{a0}=\u{a0}", "p\u{a0}≤\u{a0}")
 }
 
-/// The rule, or the model.
-pub(crate) fn subject(row: &FindingRow, data: &ReportData) -> String {
+/// The rule, or the model, as a sentence begins.
+fn subject(row: &FindingRow, data: &ReportData) -> String {
     match row.value_of("rule") {
         Some(rule) => rule.to_owned(),
-        None if data.settings.frozen || data.settings.loaded => "the model".to_owned(),
-        None => "the rule".to_owned(),
+        None if data.settings.frozen || data.settings.loaded => "The model".to_owned(),
+        None => "The rule".to_owned(),
     }
 }
 
 /// The quality.
-pub(crate) fn object(row: &FindingRow) -> String {
+fn object(row: &FindingRow) -> String {
     row.value_of("quality").map_or_else(|| "quality".to_owned(), str::to_owned)
 }
 
 /// The values of the other axes.
-pub(crate) fn elsewhere(row: &FindingRow) -> String {
+fn elsewhere(row: &FindingRow) -> String {
     let named = ["rule", "quality", "scheme"];
     let rest = row.point.iter().filter(|(axis, _)| !named.contains(&axis.as_str()));
     rest.map(|(axis, value)| value_label(axis, value)).collect::<Vec<_>>().join(" · ")
 }
 
 /// Number and kind of the distinct native conditions, and the meaning of the words of a report.
-pub fn terms(data: &ReportData, native: usize) -> String {
+pub fn terms(data: &ReportData, native: usize, unit: Unit) -> String {
     let conditions = match native {
         _ if data.settings.frozen => "The model is asked as it is.".to_owned(),
         0 => "No native condition was tested.".to_owned(),
@@ -232,9 +250,9 @@ pub fn terms(data: &ReportData, native: usize) -> String {
     };
     format!(
         "{conditions}{}{native} Clean-Q is quality as it came, Broken-Q the same values permuted \
-         across test examples; the gap is balanced accuracy under Clean-Q minus its mean under \
-         Broken-Q, in percentage points (pp), with its {} interval in brackets.{}{}",
+         across test examples; the gap is {}, with its {} interval in brackets.{}{}",
         size_of_test(data),
+        unit.gap_definition(),
         crate::format::percent(Some(data.settings.confidence)).replace(".0", ""),
         neutral(data),
         mechanism_not_examined(data)
@@ -242,7 +260,7 @@ pub fn terms(data: &ReportData, native: usize) -> String {
 }
 
 /// Test examples, groups and permutations.
-pub(crate) fn size_of_test(data: &ReportData) -> String {
+fn size_of_test(data: &ReportData) -> String {
     if data.findings.iter().all(|row| row.n_examples == 0) {
         return String::new();
     }
@@ -255,7 +273,7 @@ pub(crate) fn size_of_test(data: &ReportData) -> String {
 }
 
 /// Definition of neutral quality, where a gain over it is shown.
-pub(crate) fn neutral(data: &ReportData) -> &'static str {
+fn neutral(data: &ReportData) -> &'static str {
     let is_shown = data.settings.frozen && data.findings.iter().any(|row| row.gain().is_some());
     match is_shown {
         true => " Neutral quality is its mean over these examples, unless a value was given.",
@@ -264,7 +282,7 @@ pub(crate) fn neutral(data: &ReportData) -> &'static str {
 }
 
 /// The schemes that would tell what a gap works through, where none of them was run.
-pub(crate) fn mechanism_not_examined(data: &ReportData) -> &'static str {
+fn mechanism_not_examined(data: &ReportData) -> &'static str {
     const TELL: [&str; 4] =
         ["within_correct", "within_class", "conditional_residual", "conditional"];
     let settings = &data.settings;
@@ -285,7 +303,7 @@ pub(crate) fn mechanism_not_examined(data: &ReportData) -> &'static str {
 }
 
 /// The axes of the native conditions with their values.
-pub(crate) fn axes(data: &ReportData) -> String {
+fn axes(data: &ReportData) -> String {
     let native = |row: &&FindingRow| {
         row.control == crate::data::Control::Native
             && row.is_counted()
@@ -371,10 +389,10 @@ mod tests {
         assert_eq!(said.len(), GROUPS + 1);
         assert_eq!(
             said[0],
-            "r0 uses quality in 25 of 25 conditions: accuracy falls by 1.0 to 3.4 pp when it is \
+            "r0 uses quality in all 25 conditions: accuracy falls by 1.0 to 3.4 pp when it is \
              permuted, most with q24, each Holm-adjusted p ≤ 0.001 over 500 tests."
         );
-        assert!(said[GROUPS].starts_with("2 more rules use quality"), "{said:?}");
+        assert!(said[GROUPS].starts_with("2 more rules: a gap"), "{said:?}");
     }
 
     #[test]
@@ -388,7 +406,7 @@ mod tests {
         let said = said(&data);
         assert_eq!(said.len(), 1);
         assert!(
-            said[0].starts_with("the model uses quality: accuracy falls by 5.0 pp"),
+            said[0].starts_with("The model uses quality: accuracy falls by 5.0 pp"),
             "{said:?}"
         );
         assert!(said[0].contains("raw p = 0.001") && !said[0].contains("fitted"), "{said:?}");

@@ -7,8 +7,9 @@
 
 use crate::arrange::numeric;
 use crate::data::{Control, FindingRow, ReportData, Settings};
-use crate::format::{finite, gap, p_value, percent, points, points_interval, size_pp};
+use crate::format::{capital, finite, p_value, percent, points, size_pp};
 use crate::made_of::reads_labels;
+use crate::numbers::Unit;
 
 /// The reading of one finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -286,8 +287,9 @@ fn decisions_stay(row: &FindingRow, settings: &Settings) -> bool {
 }
 
 fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
-    let settings = &data.settings;
-    let tested = format!("gap {}, {}", gap(row), decided(row, data));
+    let (settings, unit) = (&data.settings, Unit::of_report(data));
+    let gap = unit.interval(row.gap, row.gap_low, row.gap_high);
+    let tested = format!("{} {gap}, {}", unit.gap(), decided(row, data));
     let margin = settings
         .equivalence_margin
         .map_or_else(|| "the stated margin".to_owned(), |margin| format!("±{}", size_pp(margin)));
@@ -304,35 +306,36 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
             if finite(row.gap).is_some() && scheme(row, settings) == "derangement" =>
         {
             format!(
-                "An effect size, no test: the gap is {} where no example keeps its quality. \
+                "An effect size, no test: the {} is {gap} where no example keeps its quality. \
                  Derangements give no valid p-value; the joint scheme does.",
-                gap(row)
+                unit.gap()
             )
         }
         Reading::Untested => {
             "Not tested: the findings hold no gap or no p-value for this point.".to_owned()
         }
         Reading::WithGain | Reading::Dependence | Reading::WithLoss => format!(
-            "Accuracy depends on quality ({tested}).{}{}{}",
-            decision_words(row),
+            "{} depends on quality ({tested}).{}{}{}",
+            capital(&unit.measure()),
+            change_words(row, unit),
             conditional_note(row, settings),
-            gain_words(row, settings)
+            gain_words(row, settings, unit)
         ),
         Reading::EvidenceDerived => format!(
-            "The gap ({}, {}) is not yet reliance on reliability: {} the evidence, so a \
+            "The {} ({gap}, {}) is not yet reliance on reliability: {} the evidence, so a \
              plain permutation makes pairs of evidence and quality that cannot occur. {}{}",
-            gap(row),
+            unit.gap(),
             decided(row, data),
             told_by_evidence(row),
-            conditional_words(row, data),
-            gain_words(row, settings)
+            conditional_words(row, data, unit),
+            gain_words(row, settings, unit)
         ),
         Reading::InDoubt => format!(
-            "The gap ({}, {}) is not shown to be dependence: {}.{}",
-            gap(row),
+            "The {} ({gap}, {}) is not shown to be dependence: {}.{}",
+            unit.gap(),
             decided(row, data),
             row.p_doubt.as_deref().unwrap_or("the p-value may be too small"),
-            decision_words(row)
+            change_words(row, unit)
         ),
         Reading::Harm => format!(
             "The interval lies below 0, as if quality did harm ({tested}); the one-sided test \
@@ -341,20 +344,20 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
         ),
         Reading::CannotTell => format!(
             "The data cannot tell ({tested}).{}{}",
-            decision_words(row),
-            power_words(row, settings)
+            change_words(row, unit),
+            power_words(row, settings, unit)
         ),
         Reading::WithinMargin => format!(
             "Accuracy changes by less than the margin: the bound{} lies within {margin} \
              ({tested}).{}",
             bound_words(row),
-            decision_words(row)
+            change_words(row, unit)
         ),
         Reading::NoDependence => format!(
             "No dependence: accuracy changes by less than {margin}{} and fewer decisions than \
              that change ({tested}).{}",
             bound_words(row),
-            decision_words(row)
+            change_words(row, unit)
         ),
         Reading::Detected => format!("The test detects this control ({tested})."),
         Reading::HeldBack => format!(
@@ -368,7 +371,7 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
         Reading::Missed => {
             format!(
                 "The test does not detect this control ({tested}).{}",
-                power_words(row, settings)
+                power_words(row, settings, unit)
             )
         }
         Reading::Unmoved => {
@@ -376,12 +379,12 @@ fn words(row: &FindingRow, reading: Reading, data: &ReportData) -> String {
                 || "here the rule does not react to quality".to_owned(),
                 |reason| reason.clone(),
             );
-            format!("Not one decision changed under any permutation: {why}.")
+            format!("Not one {} changed under any permutation: {why}.", unit.answer())
         }
         Reading::Quiet => format!("Quiet, as it should be ({tested})."),
         Reading::Alarm => format!(
-            "An alarm where there is nothing to find (gap {}, raw {}).",
-            gap(row),
+            "An alarm where there is nothing to find ({} {gap}, raw {}).",
+            unit.gap(),
             p_value(row.p_value)
         ),
     };
@@ -438,8 +441,17 @@ pub fn is_adjusted(row: &FindingRow, settings: &Settings) -> bool {
     row.control == Control::Native && settings.adjust != "none"
 }
 
-/// Sentence on the share of decisions that change.
-fn decision_words(row: &FindingRow) -> String {
+/// Sentence on the share of decisions that change, or on the shift of predictions.
+fn change_words(row: &FindingRow, unit: Unit) -> String {
+    let shift = row.metric.as_ref().and_then(|of| Some((of, finite(of.shift)?)));
+    if let Some((of, shift)) = shift {
+        let interval = match (of.shift_low, of.shift_high) {
+            (Some(low), Some(high)) => format!(" [{}, {}]", unit.size(low), unit.size(high)),
+            _ => String::new(),
+        };
+        let shift = unit.size(shift);
+        return format!(" A permutation moves a prediction by {shift}{interval} on average.");
+    }
     match (finite(row.flip_rate), finite(row.flip_low), finite(row.flip_high)) {
         (Some(rate), Some(low), Some(high)) => format!(
             " A permutation changes {} of decisions [{}, {}].",
@@ -478,16 +490,21 @@ pub fn doubt(row: &FindingRow) -> String {
     format!("{reason}, so that this p-value may be too small")
 }
 
-/// Note of the conditional scheme on the reading of an evidence-derived quality.
+/// Note of a scheme that leaves what the evidence tells of quality in place, on a quality that the
+/// evidence tells.
 fn conditional_note(row: &FindingRow, settings: &Settings) -> &'static str {
-    if row.evidence_derived && scheme(row, settings).starts_with("conditional") {
-        " Quality was permuted among examples of like confidence only."
-    } else {
-        ""
+    match scheme(row, settings) {
+        "conditional" if row.evidence_derived => {
+            " Quality was permuted among examples of like confidence only."
+        }
+        "conditional_residual" if row.evidence_derived => {
+            " Only what the evidence does not tell of quality was permuted."
+        }
+        _ => "",
     }
 }
 
-fn gain_words(row: &FindingRow, settings: &Settings) -> String {
+fn gain_words(row: &FindingRow, settings: &Settings, unit: Unit) -> String {
     let Some(gain) = finite(row.gain()) else {
         return match settings.frozen || settings.loaded {
             true => {
@@ -504,7 +521,7 @@ fn gain_words(row: &FindingRow, settings: &Settings) -> String {
     format!(
         " Gain over {}: {}, {}.",
         settings.reference(),
-        points_interval(Some(gain), row.gain_low, row.gain_high),
+        unit.interval(Some(gain), row.gain_low, row.gain_high),
         match gain_sign(row) {
             Some(std::cmp::Ordering::Greater) => "which is above 0",
             Some(std::cmp::Ordering::Less) => "which is a loss",
@@ -515,8 +532,8 @@ fn gain_words(row: &FindingRow, settings: &Settings) -> String {
 }
 
 /// Words on the effect that the test could have detected; empty where no permutation changes
-/// accuracy.
-fn power_words(row: &FindingRow, settings: &Settings) -> String {
+/// what was measured.
+fn power_words(row: &FindingRow, settings: &Settings, unit: Unit) -> String {
     let Some(critical) = finite(row.detectable_gap).filter(|gap| *gap > 1e-12) else {
         return String::new();
     };
@@ -527,13 +544,17 @@ fn power_words(row: &FindingRow, settings: &Settings) -> String {
         ""
     };
     let power = finite(row.detectable_gap_80).map_or_else(String::new, |gap| {
-        format!(", and a true gap of {} would be detected with 80\u{a0}% power", size_pp(gap))
+        format!(", and a true gap of {} would be detected with 80\u{a0}% power", unit.size(gap))
     });
-    format!(" The critical value{before} is {}{power}.", size_pp(critical))
+    format!(" The critical value{before} is {}{power}.", unit.size(critical))
 }
 
-fn conditional_words(row: &FindingRow, data: &ReportData) -> String {
+fn conditional_words(row: &FindingRow, data: &ReportData, unit: Unit) -> String {
+    let gap = |of: &FindingRow| unit.interval(of.gap, of.gap_low, of.gap_high);
     match conditional_partner(row, data) {
+        None if unit != Unit::Points => {
+            "The scheme conditional_residual leaves in place what the evidence tells.".to_owned()
+        }
         None => {
             "A permutation under the conditional scheme, which was not run here, could tell more."
                 .to_owned()

@@ -2,8 +2,6 @@
 
 use thiserror::Error;
 
-use crate::quantile;
-
 /// Broken values up to this far below the clean one count as ties: sums of counts differ by
 /// rounding alone.
 pub const TIE: f64 = 1e-12;
@@ -112,10 +110,12 @@ pub fn detectable_gap(broken: &[f64], alpha: f64) -> Result<Option<f64>, Permuta
 /// The gap that this test would detect with a stated power, p <= alpha, were the clean value only
 /// shifted.
 ///
-/// The clean value is taken to scatter about its expectation as the broken values do about theirs:
-/// the critical value of [`detectable_gap`] plus the distance from the (1 - power) quantile of the
-/// broken values up to their mean. None as there. Errors as there, and when the power is not
-/// between 0 and 1.
+/// The clean value is taken to scatter about its expectation as the broken values do about theirs.
+/// A statistic of few values is taken as a rounded one: each value stands for what lies nearer to
+/// it than to its neighbours, its share of the broken values spread evenly there. The gap is the
+/// distance from the (1 - power) quantile of that distribution up to the least value that is
+/// rounded to one above the critical value of [`detectable_gap`]. None as there. Errors as there,
+/// and when the power is not between 0 and 1.
 pub fn gap_with_power(
     broken: &[f64],
     alpha: f64,
@@ -124,12 +124,48 @@ pub fn gap_with_power(
     if !(power > 0.0 && power < 1.0) {
         return Err(PermutationTestError::Level { alpha: power });
     }
-    let critical = detectable_gap(broken, alpha)?;
-    let mean = mean(broken)?;
-    let mut ascending = broken.to_vec();
+    let Some(critical) = detectable_gap(broken, alpha)? else { return Ok(None) };
+    let critical = critical + mean(broken)?;
+    let cells = cells(broken);
+    let count = broken.len() as f64;
+    let mut below = 0.0;
+    let low = cells.iter().find_map(|cell| {
+        let share = cell.count as f64 / count;
+        let part = (1.0 - power - below) / share;
+        below += share;
+        (part <= 1.0).then(|| cell.low + part * (cell.high - cell.low))
+    });
+    let rejected = cells.iter().rev().find(|cell| cell.value <= critical + TIE);
+    Ok(rejected.zip(low).map(|(cell, low)| cell.high - low))
+}
+
+/// A value, and the ends of what is rounded to it.
+struct Cell {
+    value: f64,
+    low: f64,
+    high: f64,
+    count: usize,
+}
+
+/// The distinct values in rising order, each with how often it occurs; the ends lie half way to the
+/// neighbours.
+fn cells(values: &[f64]) -> Vec<Cell> {
+    let mut ascending = values.to_vec();
     ascending.sort_by(f64::total_cmp);
-    let low = quantile::of_sorted(&ascending, 1.0 - power);
-    Ok(critical.zip(low).map(|(critical, low)| critical + mean - low))
+    let same = ascending.chunk_by(|one, other| other - one <= TIE);
+    let mut cells: Vec<Cell> = same
+        .map(|same| Cell { value: same[0], low: same[0], high: same[0], count: same.len() })
+        .collect();
+    for place in 1..cells.len() {
+        let middle = 0.5 * (cells[place - 1].value + cells[place].value);
+        (cells[place - 1].high, cells[place].low) = (middle, middle);
+    }
+    // The outer ends lie as far off as the inner ones.
+    if let [first, .., last] = cells.as_mut_slice() {
+        first.low = 2.0 * first.value - first.high;
+        last.high = 2.0 * last.value - last.low;
+    }
+    cells
 }
 
 /// The chance that the test rejects at a level when values that tie with the clean one are ordered

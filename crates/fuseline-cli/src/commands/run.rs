@@ -220,7 +220,6 @@ fn show_warnings(warnings: &[String]) {
     }
 }
 
-/// Prints the summary, for people or for programs, and the cautions.
 /// Sentences of a verdict that are printed below its headline.
 const MAX_SENTENCES: usize = 2;
 
@@ -234,6 +233,7 @@ fn verdicts_of(cache: &Path, run: &str) -> Vec<Verdict> {
     })
 }
 
+/// Prints the summary, for people or for programs, and the cautions.
 fn show_summary(summary: &RunSummary, verdicts: &[Verdict], format: Format, global: &Global) {
     if !global.quiet {
         for caution in summary.cautions.iter().take(MAX_CAUTIONS) {

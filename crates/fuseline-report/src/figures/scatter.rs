@@ -9,7 +9,7 @@ use super::canvas::{
 };
 use crate::arrange::{Arrangement, Group};
 use crate::data::{Control, FindingRow, ReportData};
-use crate::format::{finite, listed, point_values, points_pp};
+use crate::format::{capital, finite, listed, point_values, points_pp};
 use crate::markup::Element;
 use crate::palette;
 use crate::verdict::significant;
@@ -151,13 +151,6 @@ fn scatter(
         height: top + 18.0,
         shapes,
     })
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters
-        .next()
-        .map_or_else(String::new, |first| format!("{}{}", first.to_uppercase(), letters.as_str()))
 }
 
 /// All but the positive controls, whose gaps would squeeze the rest together; these only where

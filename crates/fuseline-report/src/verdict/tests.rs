@@ -425,3 +425,88 @@ fn controls_of_one_draw_are_one_test_and_a_badge_is_a_binomial_tail() {
     };
     assert_eq!([0, 3, 4, 6].map(draws), [Passed, Passed, Caution, Failed]);
 }
+
+/// A row whose label is a number, with the readings of `row`.
+fn of_numbers(row: FindingRow) -> FindingRow {
+    let metric = crate::numbers::MetricRow {
+        clean: Some(0.71),
+        broken: Some(0.74),
+        without_quality: Some(0.73),
+        gain: Some(0.02),
+        shift: Some(0.05),
+        ..crate::numbers::MetricRow::default()
+    };
+    FindingRow {
+        ba_clean: None,
+        ba_without_quality: None,
+        ba_oracle: None,
+        flip_rate: None,
+        equivalent: None,
+        metric: Some(metric),
+        ..row
+    }
+}
+
+#[test]
+fn one_condition_a_model_from_elsewhere_and_numbers_read_as_sentences() {
+    let equal = || FindingRow { equivalent: Some(true), flip_high: Some(0.015), ..nothing_found() };
+    let each: Vec<(&str, FindingRow)> = vec![
+        ("gain", native()),
+        ("no gain shown", FindingRow { gain_low: Some(-0.001), ..native() }),
+        ("loss", FindingRow { gain_low: Some(-0.03), gain_high: Some(-0.01), ..native() }),
+        ("derived", FindingRow { evidence_derived: true, ..native() }),
+        ("in doubt", FindingRow { p_doubt: Some("groups are alike: ask".to_owned()), ..native() }),
+        ("harm", FindingRow { gap: Some(-0.02), gap_high: Some(-0.004), ..nothing_found() }),
+        ("nothing found", nothing_found()),
+        ("could turn", FindingRow { p_value: Some(0.047), p_adjusted: Some(0.047), ..native() }),
+        (
+            "not testable",
+            FindingRow { not_testable: Some("one value".to_owned()), ..nothing_found() },
+        ),
+        ("within the margin", FindingRow { flip_high: Some(0.14), ..equal() }),
+        ("equal", equal()),
+        ("not tested", FindingRow { p_value: None, p_adjusted: None, ..native() }),
+    ];
+    let frozen = Settings { frozen: true, adjust: "none".to_owned(), ..report(vec![]).settings };
+    let mae = Some(crate::numbers::Metric::Mae);
+    let alone = |row: &FindingRow| FindingRow { point: Point::new(), ..row.clone() };
+    let within_class = Settings { scheme: "within_class".to_owned(), ..frozen.clone() };
+    let mut said = Vec::new();
+    for (name, row) in &each {
+        let model = ReportData { settings: frozen.clone(), ..report(vec![alone(row)]) };
+        let scheme = ReportData { settings: within_class.clone(), ..model.clone() };
+        let numbers = Settings { metric: mae, equivalence_margin: None, ..Settings::default() };
+        let measured = vec![of_numbers(row.clone())];
+        let of_model = Settings { metric: mae, equivalence_margin: None, ..frozen.clone() };
+        said.push((format!("{name}, one condition"), report(vec![row.clone()])));
+        said.push((format!("{name}, two"), report(vec![row.clone(), row.clone()])));
+        said.push((format!("{name}, model"), model));
+        said.push((format!("{name}, model within_class"), scheme));
+        said.push((
+            format!("{name}, model of numbers"),
+            ReportData { settings: of_model, ..report(vec![of_numbers(alone(row))]) },
+        ));
+        said.push((
+            format!("{name}, numbers"),
+            ReportData { settings: numbers, ..report(measured) },
+        ));
+    }
+    let text: Vec<String> = said
+        .iter()
+        .map(|(name, data)| {
+            let (headline, sentences) = crate::answer_in_words(data);
+            for text in sentences.iter().chain([&headline]) {
+                let first = text.chars().next().unwrap_or_default();
+                assert!(
+                    first.is_uppercase() || first.is_numeric() || text.starts_with("lr "),
+                    "{text}"
+                );
+                for wrong in [" in 0", "0 of", "of 1 ", "the one condition)", "  ", "..", " ."] {
+                    assert!(!text.contains(wrong), "{wrong:?} in {text:?}");
+                }
+            }
+            format!("{name}: {headline}\n  - {}", sentences.join("\n  - "))
+        })
+        .collect();
+    insta::assert_snapshot!(text.join("\n"));
+}

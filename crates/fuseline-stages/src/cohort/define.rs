@@ -98,7 +98,8 @@ impl LabelTable {
     fn format(&self) -> TextFormat {
         let Self { delimiter, header, decimal, thousands, missing, .. } = self;
         let (decimal, thousands, missing) = (*decimal, *thousands, missing.clone());
-        let notation = Notation { missing, decimal, thousands };
+        let options = &["missing", "decimal", "thousands"];
+        let notation = Notation { missing, decimal, thousands, options };
         TextFormat { delimiter: *delimiter, header: *header, notation }
     }
 }

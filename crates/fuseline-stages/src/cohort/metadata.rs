@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::join::{JoinOptions, Loss, Source, find_mismatch};
 use crate::load::csv::TextFormat;
-use crate::load::notation::{Decimal, Missing, Notation};
+use crate::load::notation::{Missing, Notation};
 use crate::load::reading::{Id, twice};
 use crate::load::table::{Table, ending, read};
 use crate::pattern::Column;
@@ -69,11 +69,7 @@ pub enum By {
 
 impl CohortMetadata {
     fn format(&self) -> TextFormat {
-        let notation = Notation {
-            missing: self.missing.clone(),
-            decimal: Decimal::default(),
-            thousands: None,
-        };
+        let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
         TextFormat { delimiter: self.delimiter, header: self.header, notation }
     }
 }

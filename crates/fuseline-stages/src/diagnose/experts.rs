@@ -159,8 +159,7 @@ impl Pooled {
         least.map(|hash| format!("{hash:016x}")).join(" ")
     }
 
-    /// R2 of each modality's quality given the evidence, the groups dealt over as many folds as a
-    /// learned router's; none where a modality has no expert.
+    /// R2 of each modality's quality given the evidence; none where a modality has no expert.
     ///
     /// `group`: the rank of each row's group. Needs the probabilities.
     pub fn quality_from_evidence(&self, group: &[u32]) -> Result<Vec<Option<f64>>, StageError> {
@@ -173,9 +172,7 @@ impl Pooled {
             available: &self.available,
             evidence: &self.evidence,
         };
-        let fold: Vec<u32> = group.iter().map(|rank| rank % FOLDS).collect();
-        out_of_fold_r2(&rows, &self.quality, &fold)
-            .map_err(|error| StageError::data(error.to_string()))
+        quality_from_evidence(&rows, &self.quality, group)
     }
 
     /// The modality whose expert is best on the training evidence of the fold that tests each
@@ -307,6 +304,18 @@ impl Pooled {
             classes: self.classes,
         }
     }
+}
+
+/// R2 of each modality's quality given the evidence, the groups dealt over folds in their order.
+///
+/// `quality`: rows by modalities; `group`: the rank of each row's group.
+pub(crate) fn quality_from_evidence(
+    rows: &EvidenceRows<'_>,
+    quality: &[f64],
+    group: &[u32],
+) -> Result<Vec<Option<f64>>, StageError> {
+    let fold: Vec<u32> = group.iter().map(|rank| rank % FOLDS).collect();
+    out_of_fold_r2(rows, quality, &fold).map_err(|error| StageError::data(error.to_string()))
 }
 
 /// Evidence of one modality and fold: whether the expert is right.

@@ -19,9 +19,11 @@ use fuseline_stats::headroom::Experts;
 use fuseline_stats::metrics::balanced_accuracy;
 use fuseline_stats::permutation::{self, Intervention, Permuter};
 use fuseline_stats::permutation_test::{TIE, detectable_gap, gap_with_power, permutation_test};
+use fuseline_stats::quality_regression::EvidenceRows;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::diagnose::experts::quality_from_evidence;
 use crate::diagnose::intervals::{Intervals, RowEffects, not_testable};
 use crate::diagnose::moved::{Moved, bits, movable};
 use crate::diagnose::p_doubt::{Alike, Qualities};
@@ -230,6 +232,9 @@ pub struct Diagnosis {
     /// AUROC of quality for "this modality's expert is right", by modality, where both are one
     /// number a modality.
     pub alignment: Vec<(String, Option<f64>)>,
+    /// R2 of quality given the evidence, out of fold, by modality, where both are known and quality
+    /// is one number a modality.
+    pub quality_from_evidence: Vec<(String, Option<f64>)>,
     /// Largest difference between the first and the last answer under Clean-Q.
     pub largest_drift: f64,
     /// Balanced accuracy under each permutation.
@@ -718,7 +723,7 @@ impl<'a> Study<'a> {
         largest_drift: f64,
     ) -> Result<Diagnosis, StageError> {
         let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
-        let Examples { classes, modalities, .. } = self.examples;
+        let classes = &self.examples.classes;
         let settings = self.settings;
         let accuracies = self.accuracies(&tally)?;
         let (clean, broken) = (accuracies[0], accuracies[1..].to_vec());
@@ -817,7 +822,8 @@ impl<'a> Study<'a> {
             ba_oracle: None,
             ba_best_unimodal: None,
             headroom: None,
-            alignment: modalities.iter().map(|modality| (modality.clone(), None)).collect(),
+            alignment: self.by_modality(),
+            quality_from_evidence: self.by_modality(),
             largest_drift,
             broken,
             not_testable,
@@ -850,8 +856,13 @@ impl<'a> Study<'a> {
         not_testable(scheme, self.moved, LEAST_MOVED_SHARE)
     }
 
-    /// Headroom and alignment, where evidence is known. `clean`: whether the fused decision is
-    /// right.
+    /// The modalities with a value that is not known yet.
+    fn by_modality(&self) -> Vec<(String, Option<f64>)> {
+        self.examples.modalities.iter().map(|name| (name.clone(), None)).collect()
+    }
+
+    /// Headroom, alignment and what the evidence tells of quality, where evidence is known.
+    /// `clean`: whether the fused decision is right.
     fn read_evidence(&self, clean: &[bool], diagnosis: &mut Diagnosis) -> Result<(), StageError> {
         let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
         let Examples { evidence, available, quality, channels, classes, modalities, .. } =
@@ -889,6 +900,18 @@ impl<'a> Study<'a> {
             let alignment = experts.alignment(&sorted).map_err(|error| failed(&error))?;
             for ((_, auroc), found) in diagnosis.alignment.iter_mut().zip(alignment) {
                 *auroc = found.auroc;
+            }
+            let probabilities = |&cell: &usize| &evidence[cell * classes.len()..][..classes.len()];
+            let evidence: Vec<f64> = cells.iter().flat_map(probabilities).copied().collect();
+            let rows = EvidenceRows {
+                modalities: width,
+                classes: classes.len(),
+                available: &there,
+                evidence: &evidence,
+            };
+            let told = quality_from_evidence(&rows, &sorted, &self.group)?;
+            for ((_, r2), found) in diagnosis.quality_from_evidence.iter_mut().zip(told) {
+                *r2 = found;
             }
         }
         Ok(())

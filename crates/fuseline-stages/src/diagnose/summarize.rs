@@ -134,8 +134,9 @@ impl StageKind for Summarize {
     // 2: says which examples of the cohort were not tested. 3: bounds that hold at the border, and
     // what is not testable; no p-value of derangements; what the evidence and the label tell of
     // quality is measured. 4: what groups have in common. 5: BCa intervals by another jackknife.
-    // 6: says where a p-value may be too small; alignment of numbers.
-    const REVISION: u32 = 6;
+    // 6: says where a p-value may be too small; alignment of numbers. 7: the gap with 80 % power of
+    // a statistic of few values.
+    const REVISION: u32 = 7;
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "One finding a point: the permutation gap and what is needed to read it.";

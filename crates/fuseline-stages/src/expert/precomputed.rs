@@ -244,7 +244,8 @@ impl PrecomputedExpert {
     fn format(&self) -> TextFormat {
         let Self { delimiter, header, decimal, missing, .. } = self;
         let (decimal, missing) = (*decimal, missing.clone());
-        let notation = Notation { missing, decimal, thousands: None };
+        let options = &["missing", "decimal"];
+        let notation = Notation { missing, decimal, thousands: None, options };
         TextFormat { delimiter: *delimiter, header: *header, notation }
     }
 

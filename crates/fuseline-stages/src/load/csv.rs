@@ -133,7 +133,8 @@ impl LoadCsv {
     fn format(&self) -> TextFormat {
         let Self { delimiter, header, decimal, thousands, missing, .. } = self;
         let (decimal, thousands, missing) = (*decimal, *thousands, missing.clone());
-        let notation = Notation { missing, decimal, thousands };
+        let options = &["missing", "decimal", "thousands"];
+        let notation = Notation { missing, decimal, thousands, options };
         TextFormat { delimiter: *delimiter, header: *header, notation }
     }
 }
@@ -164,7 +165,7 @@ impl TextFormat {
     /// Writes it into a key, each option under the name that it has there.
     pub fn write_key(&self, key: &mut KeyWriter<'_>, prefix: &str, path: &Path) {
         let Self { delimiter: _, header, notation } = self;
-        let Notation { missing, decimal, thousands } = notation;
+        let Notation { missing, decimal, thousands, options: _ } = notation;
         let name = |option: &str| format!("{prefix}{option}");
         key.field(&name("delimiter"), &self.delimiter_of(&file_name(path)));
         key.field(&name("header"), header);

@@ -91,7 +91,11 @@ impl StageKind for LoadJsonl {
 
 impl LoadJsonl {
     fn read(&self, bytes: &[u8], outputs: &mut Outputs) -> Result<Features, StageError> {
-        let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
+        let notation = Notation {
+            missing: self.missing.clone(),
+            options: &["missing"],
+            ..Notation::default()
+        };
         let Self { id, columns, long, pool, non_finite, .. } = self;
         let reading = Reading { id, columns, long: long.as_ref(), pool, non_finite: *non_finite };
         let column = |place: usize, name: &str, item: Option<usize>| {

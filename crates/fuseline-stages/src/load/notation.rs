@@ -156,6 +156,8 @@ pub(crate) struct Notation {
     pub decimal: Decimal,
     /// Thousands separator.
     pub thousands: Option<char>,
+    /// Options of the reader that say another notation, which hints may name.
+    pub options: &'static [&'static str],
 }
 
 impl Notation {
@@ -182,32 +184,45 @@ impl Notation {
 
     /// Hint for a text that is not a number.
     pub fn suggestion(&self, text: &str) -> String {
+        let has = |options: &[&str]| options.iter().all(|option| self.options.contains(option));
         let reads = |decimal, thousands| {
-            Self { decimal, thousands, missing: Missing::default() }.parse(text).is_some()
+            Self { decimal, thousands, ..Self::default() }.parse(text).is_some()
         };
         let grouped = |decimal, separators: &str| {
             separators.chars().find(|separator| reads(decimal, Some(*separator)))
         };
         let others = " '_\u{a0}\u{202f}\u{2019}";
         let comma = reads(Decimal::Comma, None);
-        match grouped(Decimal::Point, &format!(",{others}")) {
+        let point = grouped(Decimal::Point, &format!(",{others}"));
+        let commas = grouped(Decimal::Comma, &format!(".{others}"));
+        match (point, commas) {
             _ if self.decimal == Decimal::Comma && reads(Decimal::Point, None) => {
                 "decimal: \",\" is for commas, and here stands a point".to_owned()
             }
-            Some(',') if comma => "write thousands: \",\" where the comma separates thousands, or \
+            (Some(','), _) if comma && has(&["thousands", "decimal"]) => {
+                "write thousands: \",\" where the comma separates thousands, or \
                 decimal: \",\" where it is a decimal comma"
-                .to_owned(),
-            _ if comma => "write decimal: \",\" where the comma is a decimal comma".to_owned(),
-            Some(separator) => format!("write thousands: {}", quoted(separator)),
-            None => match grouped(Decimal::Comma, &format!(".{others}")) {
-                Some(separator) => {
-                    format!("write decimal: \",\" and thousands: {}", quoted(separator))
-                }
-                None => format!(
+                    .to_owned()
+            }
+            _ if comma && has(&["decimal"]) => {
+                "write decimal: \",\" where the comma is a decimal comma".to_owned()
+            }
+            (Some(separator), _) if has(&["thousands"]) => {
+                format!("write thousands: {}", quoted(separator))
+            }
+            (None, Some(separator)) if has(&["thousands", "decimal"]) => {
+                format!("write decimal: \",\" and thousands: {}", quoted(separator))
+            }
+            (None, None) if !comma && has(&["missing"]) => {
+                format!(
                     "write {} where it stands for a missing value",
                     self.missing.option_with(text)
-                ),
-            },
+                )
+            }
+            (None, None) if !comma => {
+                "leave the cell empty where it stands for a missing value".to_owned()
+            }
+            _ => "write numbers with a decimal point and nothing between thousands".to_owned(),
         }
     }
 }

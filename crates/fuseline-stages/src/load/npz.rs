@@ -107,7 +107,11 @@ impl StageKind for LoadNpz {
 impl LoadNpz {
     fn read(&self, bytes: Vec<u8>, outputs: &mut Outputs) -> Result<Features, StageError> {
         let file = file_name(&self.path);
-        let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
+        let notation = Notation {
+            missing: self.missing.clone(),
+            options: &["missing"],
+            ..Notation::default()
+        };
         let table = contain_panics(&file, || self.table(&file, bytes))?;
         let table = table.with_notation(notation).with_rows()?;
         let id = Id::of_column(Column::Place(0), self.id.pattern.clone());

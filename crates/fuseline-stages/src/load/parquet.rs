@@ -112,7 +112,11 @@ impl LoadParquet {
     }
 
     fn features(&self, table: Table, outputs: &mut Outputs) -> Result<Features, StageError> {
-        let notation = Notation { missing: self.missing.clone(), ..Notation::default() };
+        let notation = Notation {
+            missing: self.missing.clone(),
+            options: &["missing"],
+            ..Notation::default()
+        };
         self.reading().features(table.with_notation(notation).with_rows()?, outputs)
     }
 }

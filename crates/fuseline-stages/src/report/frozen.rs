@@ -2,6 +2,7 @@
 
 use fuseline_report as report;
 use fuseline_stats::metrics::NumberMetric;
+use fuseline_stats::quality_regression::EVIDENCE_DERIVED_R2;
 
 use crate::diagnose::frozen::{Diagnosis, Settings};
 
@@ -92,6 +93,11 @@ fn row(of: &Diagnosis) -> report::FindingRow {
         ba_oracle: of.ba_oracle,
         headroom: of.headroom,
         alignment: of.alignment.clone(),
+        evidence_derived: of
+            .quality_from_evidence
+            .iter()
+            .any(|(_, r2)| r2.is_some_and(|r2| r2 >= EVIDENCE_DERIVED_R2)),
+        quality_from_evidence: of.quality_from_evidence.clone(),
         metric: of.metric.as_ref().map(|metric| report::MetricRow {
             clean: Some(metric.clean),
             broken: Some(metric.broken),

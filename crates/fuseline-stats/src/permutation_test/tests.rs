@@ -51,6 +51,33 @@ fn a_gap_with_power_is_detected_as_often_as_it_says() {
 }
 
 #[test]
+fn a_gap_with_power_of_a_statistic_of_few_values_is_detected_as_often_as_it_says() {
+    // With quantiles of the values as they are 75 and 67 in 100 are detected.
+    for (step, seed) in [(0.3, 1), (0.6, 2)] {
+        let mut stream = Stream::new(seed, "steps");
+        let mut value = |shift: f64| ((shift + stream.normal()) / step).round() * step;
+        let studies = 2_000;
+        let broken: Vec<Vec<f64>> =
+            (0..studies).map(|_| (0..199).map(|_| value(0.0)).collect()).collect();
+        let stated = broken.iter().map(|of| gap_with_power(of, 0.05, 0.8).unwrap().unwrap());
+        let stated = stated.sum::<f64>() / f64::from(studies);
+        let detected = broken.iter().filter(|of| {
+            let test = permutation_test(value(stated), of).unwrap();
+            test.p_value <= 0.05
+        });
+        let share = detected.count() as f64 / f64::from(studies);
+        assert!((share - 0.795).abs() < 0.03, "{step}: {share}");
+    }
+    // Of two values the larger is the critical one, and what lies above it is not seen.
+    let mut two = vec![0.5; 90];
+    two.extend([0.75; 10]);
+    let gap = gap_with_power(&two, 0.05, 0.8).unwrap().unwrap();
+    // 20 of the 90 lie below: 0.375 + 0.25 * 20 / 90.
+    assert!((gap - (0.875 - 0.375 - 0.25 * 20.0 / 90.0)).abs() < 1e-12, "{gap}");
+    assert_eq!(gap_with_power(&[0.5; 99], 0.05, 0.8), Ok(Some(0.0)));
+}
+
+#[test]
 fn nineteen_permutations_can_show_one_in_twenty_and_eighteen_cannot() {
     assert!(detectable_gap(&[0.5; 19], 0.05).unwrap().is_some());
     assert_eq!(detectable_gap(&[0.5; 18], 0.05), Ok(None));

@@ -52,7 +52,8 @@ fn a_number_is_read_as_it_is_written() {
 
 #[test]
 fn what_is_no_number_comes_with_the_option_that_reads_it() {
-    let plain = Notation::default();
+    let options: &[&str] = &["missing", "decimal", "thousands"];
+    let plain = Notation { options, ..Notation::default() };
     let suggestions = ["1,000", "0,5", "1 000", "1.234,5", "-", "\\N", "#DIV/0!"];
     let suggestions = suggestions.map(|text| plain.suggestion(text));
     assert_eq!(
@@ -68,11 +69,25 @@ fn what_is_no_number_comes_with_the_option_that_reads_it() {
             "write missing: [..., \"#DIV/0!\"] where it stands for a missing value",
         ]
     );
-    let more = Notation { missing: missing(json!(["...", "-"])), ..Notation::default() };
+    let more = Notation { missing: missing(json!(["...", "-"])), ..plain };
     assert_eq!(
         more.suggestion("?"),
         "write missing: [..., \"-\", \"?\"] where it stands for a missing value"
     );
+}
+
+#[test]
+fn a_hint_names_no_option_that_a_reader_lacks() {
+    let texts = ["1,000", "0,5", "1 000", "1.234,5", "-"];
+    let number = "write numbers with a decimal point and nothing between thousands";
+    let none = texts.map(|text| Notation::default().suggestion(text));
+    let empty = "leave the cell empty where it stands for a missing value";
+    assert_eq!(none, [number, number, number, number, empty]);
+    let decimal = Notation { options: &["missing", "decimal"], ..Notation::default() };
+    let comma = "write decimal: \",\" where the comma is a decimal comma";
+    assert_eq!(decimal.suggestion("1,000"), comma);
+    assert_eq!(["1 000", "1.234,5"].map(|text| decimal.suggestion(text)), [number; 2]);
+    assert!(decimal.suggestion("-").contains("missing: [..., \"-\"]"));
 }
 
 #[test]
