@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -31,6 +31,8 @@ const FOLDER_ATTEMPTS: usize = 8;
 
 /// Maximum time that written files may stay in memory alone while more is written.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
+/// Work of a process that is worth a flush at its end: less is sooner done again than flushed.
+const FLUSH_WORTH: Duration = Duration::from_millis(100);
 
 /// A content-addressed store of artifacts and the records of the actions that made them.
 ///
@@ -54,6 +56,8 @@ pub struct Cache {
     pub(crate) remote: Option<Arc<dyn Remote>>,
     /// True if something is written and perhaps not on the disk.
     pub(crate) dirty: AtomicBool,
+    /// Microseconds that it took to make it.
+    unflushed_work: AtomicU64,
     /// When everything was brought to the disk last.
     flushed: Mutex<Instant>,
 }
@@ -85,6 +89,7 @@ impl Cache {
             leases: OnceLock::new(),
             remote: None,
             dirty: AtomicBool::new(false),
+            unflushed_work: AtomicU64::new(0),
             flushed: Mutex::new(Instant::now()),
         })
     }
@@ -363,7 +368,7 @@ impl Cache {
             Some(replaced) => replaced,
             None => self.put_action_file(key, &bytes, &path)?,
         };
-        self.dirty.store(true, Ordering::Release);
+        self.note_unflushed(Duration::try_from_secs_f64(record.seconds).unwrap_or(FLUSH_WORTH));
         self.flush_if_due().map(|()| replaced)
     }
 
@@ -424,10 +429,35 @@ impl Cache {
     /// Brings everything that this process has put to the disk.
     ///
     /// It happens by itself about once a second while records are written, and when the cache is
-    /// dropped.
+    /// dropped, if that is worth it.
     pub fn flush(&self) -> Result<(), CacheError> {
         let mut flushed = self.flushed.lock().unwrap_or_else(PoisonError::into_inner);
         self.flush_now(&mut flushed)
+    }
+
+    /// The same, unless what a power cut could cost is made again in less time than a flush takes. The
+    /// kernel brings that to the disk within half a minute. A filesystem that other machines see is
+    /// always flushed.
+    pub fn flush_if_worth(&self) -> Result<(), CacheError> {
+        match self.is_worth_flushing() {
+            true => self.flush(),
+            false => Ok(()),
+        }
+    }
+
+    /// True if [`Cache::flush_if_worth`] would flush.
+    pub fn is_worth_flushing(&self) -> bool {
+        self.dirty.load(Ordering::Acquire)
+            && (self.unflushed_work.load(Ordering::Acquire) >= FLUSH_WORTH.as_micros() as u64
+                || !self.object_packs.is_local())
+    }
+
+    /// Notes that something was written which took so much work to make.
+    pub(crate) fn note_unflushed(&self, work: Duration) {
+        let micros = u64::try_from(work.as_micros()).unwrap_or(u64::MAX);
+        let add = |before: u64| Some(before.saturating_add(micros));
+        let _ = self.unflushed_work.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+        self.dirty.store(true, Ordering::Release);
     }
 
     fn flush_if_due(&self) -> Result<(), CacheError> {
@@ -441,10 +471,11 @@ impl Cache {
     fn flush_now(&self, flushed: &mut Instant) -> Result<(), CacheError> {
         // Taken down before: what is written meanwhile raises it again.
         if self.dirty.swap(false, Ordering::AcqRel) {
+            let work = self.unflushed_work.swap(0, Ordering::AcqRel);
             let root = &self.layout.root;
             let packs = self.object_packs.flush().and_then(|()| self.action_packs.flush());
             packs.and_then(|()| self.store.flush(root)).map_err(|error| {
-                self.dirty.store(true, Ordering::Release);
+                self.note_unflushed(Duration::from_micros(work));
                 CacheError::write(root)(error)
             })?;
         }
@@ -608,7 +639,7 @@ fn read_entry<T>(
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        if let Err(error) = self.flush() {
+        if let Err(error) = self.flush_if_worth() {
             tracing::warn!(%error, "the cache could not be brought to the disk");
         }
     }

@@ -34,6 +34,16 @@ impl Work {
         Self { left: steps, longest, text_left: steps.saturating_mul(TEXT_BYTES_PER_STEP) }
     }
 
+    /// What is left of this when a part of `whole` was spent as well; none where that is more than
+    /// there is.
+    pub fn less(self, whole: &Self, part: &Self) -> Option<Self> {
+        Some(Self {
+            left: self.left.checked_sub(whole.left - part.left)?,
+            text_left: self.text_left.checked_sub(whole.text_left - part.text_left)?,
+            ..self
+        })
+    }
+
     /// Making a text takes memory.
     pub(super) fn text(&mut self, bytes: usize) -> Result<(), Refusal> {
         if bytes > MAX_TEXT_BYTES {
