@@ -414,7 +414,7 @@ class Diagnosis:
         self._expect("the predictions", answer.shape, shape)
         if not np.all(np.isfinite(answer)):
             raise FuselineError("the predictions hold values that are not finite")
-        self._write(memoryview(np.ascontiguousarray(answer, dtype="<f8")).cast("B"))
+        self._write(np.ascontiguousarray(answer, dtype="<f8").data.cast("B"))
         self._asked = None
 
     def _tell_numbers(self, ask: Ask, predictions: ArrayLike) -> None:
@@ -437,7 +437,7 @@ class Diagnosis:
             raise FuselineError(f"the predictions are {answer.dtype}, and numbers are expected") from None
         if not np.all(np.isfinite(answer)):
             raise FuselineError("the predictions or scores hold values that are not finite")
-        self._write(memoryview(answer).cast("B"))
+        self._write(answer.data.cast("B"))
         self._asked = None
 
     def _numbers(self, decisions: NDArray[Any]) -> NDArray[Any]:

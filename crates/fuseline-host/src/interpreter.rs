@@ -75,17 +75,27 @@ pub const CHOOSE_INTERPRETER: &str = "`python: PATH` in the workflow or `python 
 /// The names under which a system has Python, in the order in which they are looked for.
 const NAMES: [&str; 2] = ["python3", "python"];
 
+/// Source of an interpreter that nobody stated.
+const PATH: &str = "PATH";
+
 impl Interpreter {
     /// The interpreter that is in force: the one that is stated, else that of `VIRTUAL_ENV`, else
-    /// `python3` on PATH. Errors when the one that is named is not there; no other takes its place.
+    /// `python3` on PATH, behind the script of pyenv or asdf that may stand there. Errors when the
+    /// one that is named is not there; no other takes its place.
     pub fn find(stated: Option<&Sourced<PathBuf>>) -> Result<Self, InterpreterError> {
+        let found = Self::find_program(stated)?;
+        Ok(if found.named_by == PATH { found.behind_shim() } else { found })
+    }
+
+    /// The same without starting anything: on PATH a script may stand for it.
+    pub fn find_program(stated: Option<&Sourced<PathBuf>>) -> Result<Self, InterpreterError> {
         if let Some(Sourced { value, origin }) = stated {
             let named_by = format!("`python`, {origin}");
             return Self::named(value, named_by);
         }
         match std::env::var_os("VIRTUAL_ENV").filter(|folder| !folder.is_empty()) {
             Some(folder) => Self::named(Path::new(&folder), "VIRTUAL_ENV".to_owned()),
-            None => Ok(Self::named(Path::new(NAMES[0]), "PATH".to_owned())?.behind_shim()),
+            None => Self::named(Path::new(NAMES[0]), PATH.to_owned()),
         }
     }
 

@@ -222,7 +222,8 @@ pub(crate) fn request(study: &Study, options: &RunOptions) -> Option<Digest> {
     let settings = study.settings().ok()?;
     let search = plugin_path(folders, &[], &settings.settings).ok()?;
     // What a workflow states is in its texts.
-    let python = Interpreter::find(settings.python().as_ref()).ok().map(|of| of.program);
+    let python = Interpreter::find_program(settings.python().as_ref());
+    let python = python.ok().map(|of| of.program);
     let request = (path, set, seed, params, isolation, max_actions, &options.only);
     Some(Digest::hash(format!("{:?}", (working_dir, lock, search, python, request))))
 }
