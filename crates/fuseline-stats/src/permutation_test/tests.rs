@@ -112,3 +112,11 @@ fn with_ties_ordered_at_random_the_level_is_used_up() {
     assert!(randomised_rejection(2.0, &broken, 1.0).is_err());
     assert!(randomised_rejection(2.0, &[], 0.1).is_err());
 }
+
+#[test]
+fn the_spread_of_the_null_is_the_standard_deviation_of_the_sample() {
+    // Python: statistics.stdev([0.2, 0.5, 0.1, 0.4, 0.35]).
+    let test = permutation_test(0.5, &[0.2, 0.5, 0.1, 0.4, 0.35]).unwrap();
+    let sd = test.null_sd.unwrap();
+    assert!((sd - 0.159_687_194_226_713_13).abs() < 1e-15, "{sd}");
+}
