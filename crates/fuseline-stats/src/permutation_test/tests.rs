@@ -89,6 +89,8 @@ fn a_two_sided_value_counts_both_tails_around_the_common_mean() {
     // Mean of all: 0; as far as 4: -4 and 4 itself.
     assert_eq!(two_sided(4.0, &[-4.0, 1.0, -1.0, 0.0]), Ok(2.0 / 5.0));
     assert_eq!(two_sided(-4.0, &[4.0, 1.0, -1.0, 0.0]), Ok(2.0 / 5.0));
+    // About 31 / 12: all but 2.5 lie at least as far from it as 3.
+    assert_eq!(two_sided(3.0, &[1.0, 2.0, 2.5, 5.5, 1.5]), Ok(5.0 / 6.0));
     assert_eq!(two_sided(0.0, &[0.0; 9]), Ok(1.0), "what never differs is no difference");
     assert_eq!(two_sided(1.0, &[]), Err(PermutationTestError::Empty));
 }
