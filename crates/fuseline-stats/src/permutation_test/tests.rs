@@ -116,6 +116,8 @@ fn a_two_sided_value_counts_both_tails_around_the_common_mean() {
     // Mean of all: 0; as far as 4: -4 and 4 itself.
     assert_eq!(two_sided(4.0, &[-4.0, 1.0, -1.0, 0.0]), Ok(2.0 / 5.0));
     assert_eq!(two_sided(-4.0, &[4.0, 1.0, -1.0, 0.0]), Ok(2.0 / 5.0));
+    // About 31 / 12: all but 2.5 lie at least as far from it as 3.
+    assert_eq!(two_sided(3.0, &[1.0, 2.0, 2.5, 5.5, 1.5]), Ok(5.0 / 6.0));
     assert_eq!(two_sided(0.0, &[0.0; 9]), Ok(1.0), "what never differs is no difference");
     assert_eq!(two_sided(1.0, &[]), Err(PermutationTestError::Empty));
 }
@@ -138,4 +140,12 @@ fn with_ties_ordered_at_random_the_level_is_used_up() {
     assert!((mean.sum::<f64>() / all.len() as f64 - 0.2).abs() < 1e-12);
     assert!(randomised_rejection(2.0, &broken, 1.0).is_err());
     assert!(randomised_rejection(2.0, &[], 0.1).is_err());
+}
+
+#[test]
+fn the_spread_of_the_null_is_the_standard_deviation_of_the_sample() {
+    // Python: statistics.stdev([0.2, 0.5, 0.1, 0.4, 0.35]).
+    let test = permutation_test(0.5, &[0.2, 0.5, 0.1, 0.4, 0.35]).unwrap();
+    let sd = test.null_sd.unwrap();
+    assert!((sd - 0.159_687_194_226_713_13).abs() < 1e-15, "{sd}");
 }
