@@ -202,8 +202,7 @@ impl Index {
 
     /// Everything before the attachment.
     fn encode(&self, note: &[u8], attachment: &[Bytes]) -> Vec<u8> {
-        let actions =
-            self.entries.len() * ACTION as usize + self.outputs.len() * OUTPUT as usize;
+        let actions = self.entries.len() * ACTION as usize + self.outputs.len() * OUTPUT as usize;
         let mut bytes = Vec::with_capacity(HEAD + actions + note.len() + DIGEST);
         bytes.extend(MAGIC);
         let attached: usize = attachment.iter().map(Bytes::len).sum();
