@@ -529,7 +529,9 @@ fn on_threads(
         for (answers, objects) in shares {
             scope.spawn(move || ask(answers, objects));
         }
-        own.map(|(answers, objects)| ask(answers, objects));
+        if let Some((answers, objects)) = own {
+            ask(answers, objects);
+        }
     });
 }
 

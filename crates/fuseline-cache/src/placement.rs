@@ -122,8 +122,10 @@ impl Cache {
     }
 
     fn take_into_packs(&self, files: &[(Shelf, Digest)]) {
-        // What the files hold may have been on the disk, and have taken any time to make.
-        self.note_unflushed(Duration::MAX);
+        if !files.is_empty() {
+            // What they hold may have been on the disk, and have taken any time to make.
+            self.note_unflushed(Duration::MAX);
+        }
         for (shelf, digest) in files {
             if let Err(error) = self.take_into_pack(*shelf, digest) {
                 // It stays the file that it is.

@@ -168,6 +168,24 @@ fn a_cache_opened_again_has_what_it_had() {
 }
 
 #[test]
+fn work_that_is_sooner_done_again_than_flushed_is_left_to_the_kernel() {
+    let folder = TempDir::new().unwrap();
+    let cache = Cache::open(folder.path()).unwrap();
+    let put = |name, seconds| {
+        let record = ActionRecord { seconds, ..made(&cache, name).unwrap() };
+        cache.put_action(&key(name), &record).unwrap();
+        cache.is_worth_flushing()
+    };
+    assert!(!cache.is_worth_flushing(), "nothing was written");
+    assert!(!put("one", 0.04));
+    assert!(!put("two", 0.04));
+    assert!(put("three", 0.04), "together they are worth it");
+    cache.flush().unwrap();
+    assert!(!cache.is_worth_flushing(), "all is on the disk");
+    assert!(put("four", 20.0));
+}
+
+#[test]
 fn a_cache_of_a_newer_format_is_refused_in_words() {
     let (folder, cache) = open();
     let root = cache.folder().to_owned();

@@ -161,3 +161,29 @@ fn set_goes_before_a_params_file_and_paths_are_relative_to_where_they_are_given(
     assert_eq!(values, [json!("/study/settings/file.csv"), json!("/set.csv"), json!(4.0)]);
     assert_eq!(workflow.stages.raw[1].variants.raw[0].options["path"], "/study/flows/here.csv");
 }
+
+/// A stage of 700 points, whose options are made on several threads.
+fn many_points(examples: &str) -> String {
+    format!(
+        "fuseline: 1\nname: many\naxes:\n  n: ${{{{ range(700) }}}}\nstages:\n  raw: {{ uses: \
+         simulate.features, over: [n], with: {{ examples: \"${{{{ {examples} }}}}\" }} }}\n"
+    )
+}
+
+#[test]
+fn many_points_have_their_options_in_order() {
+    let checked = check_text(&many_points("n + 2"), &[]);
+    let workflow = checked.workflow.expect("a workflow");
+    let stage = &workflow.stages[0];
+    let found: Vec<_> = stage.variants.iter().map(|of| of.options["examples"].as_u64()).collect();
+    assert_eq!(found, (0..700).map(|n| Some(n + 2)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_mistake_at_some_of_many_points_is_said_once_with_the_first_of_them() {
+    let checked = check_text(&many_points("2 if n < 650 else 1"), &[]);
+    assert!(checked.workflow.is_none());
+    let labels: Vec<_> =
+        checked.diagnostics.iter().filter(|found| found.is_error()).map(|of| &of.label).collect();
+    assert_eq!(labels, [&Some("at n=650 and 49 more".to_owned())]);
+}
