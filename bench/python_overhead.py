@@ -161,7 +161,7 @@ def in_a_workflow() -> float:
             subprocess.run(command, cwd=folder, check=True, capture_output=True)
             shown = [fuseline.find_binary(), "runs", "show", "latest", "--cache", "cache", "--format", "json"]
             manifest = json.loads(subprocess.run(shown, cwd=folder, check=True, capture_output=True).stdout)
-            of = [a["seconds"] for a in manifest["actions"] if a["action"].startswith("permute") and a["status"] == "executed"]
+            of = [a["seconds"] for a in manifest["actions"] if a["action"].startswith("permute") and a["state"] == "done"]
             assert len(of) == 2, manifest
             return min(of)
 

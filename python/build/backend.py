@@ -25,9 +25,9 @@ DATA = ROOT / "python" / "fuseline.data" / "data"
 def stage_rules() -> None:
     """Builds all rules and copies them, without symbols, and the header."""
     profile = os.environ.get("FUSELINE_WHEEL_PROFILE", "dist")
-    # The command too, in the same build: maturin finds it made, and builds no dependency a second time.
-    left_out = ["--exclude", "xtask", "--exclude", "fuseline-tests"]
-    subprocess.run(["cargo", "build", "--profile", profile, "--workspace", *left_out], cwd=ROOT, check=True)
+    # Without the command, which maturin builds: what a program alone needs is compiled for the linker only, so that a build of
+    # both would have every dependency of the command a second time.
+    subprocess.run(["cargo", "build", "--profile", profile, "--package", "fuseline-rule-*"], cwd=ROOT, check=True)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / ("debug" if profile == "dev" else profile)
     rules, include = DATA / "share" / "fuseline" / "rules", DATA / "include"
     shutil.rmtree(DATA, ignore_errors=True)

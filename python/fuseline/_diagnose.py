@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -192,7 +193,8 @@ class Diagnosis:
             raise FuselineError("y holds values that are not finite: leave those rows out of quality and y")
         self.classes = list(np.unique(labels)) if classes is None else list(classes)
         place = {_key(name): number for number, name in enumerate(self.classes)}
-        unknown = sorted({str(value) for value in labels.tolist() if _key(value) not in place})
+        number = {value: place.get(_key(value)) for value in set(labels.tolist())}
+        unknown = sorted(str(value) for value, at in number.items() if at is None)
         if unknown:
             raise FuselineError(f"y has labels that are in no class: {', '.join(unknown[:5])}")
         fractional = labels.dtype.kind == "f" and bool(np.any(labels % 1))
@@ -201,7 +203,7 @@ class Diagnosis:
             raise FuselineError(
                 f"y has {len(self.classes)} different numbers: these are no classes; score=\"mae\" or another metric takes numbers"
             )
-        self._label = np.array([place[_key(value)] for value in labels.tolist()], dtype=np.uint32)
+        self._label = np.array([number[value] for value in labels.tolist()], dtype=np.uint32)
         there = np.ones((rows, width), dtype=bool) if available is None else np.asarray(available, dtype=bool)
         self._expect("available", there.shape, (rows, width))
         self._available = there
@@ -314,6 +316,8 @@ class Diagnosis:
             start_new_session=True,
         )
         self._process = process
+        for stream in (process.stdin, process.stdout):
+            _widen(stream)
         parts = [json.dumps(self._header).encode(), b"\n", self._available.astype(np.uint8).tobytes()]
         parts.append(np.nan_to_num(self._quality).tobytes())
         if self._evidence is not None:
@@ -327,7 +331,7 @@ class Diagnosis:
         assert stream is not None
         return stream  # type: ignore[no-any-return]
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes | memoryview) -> None:
         try:
             self._stream("stdin").write(data)
             self._stream("stdin").flush()
@@ -387,7 +391,8 @@ class Diagnosis:
             self._fail("the command ended within a question")
         index = np.frombuffer(data, dtype="<u4").reshape(count, columns, rows)
         if columns == 1:
-            broken = self._quality[index[:, 0]]
+            # Rows whole: a quarter of the time that indexing takes.
+            broken = np.take(self._quality, index[:, 0], axis=0)
         else:
             broken = np.stack([self._quality[index[:, m], m] for m in range(width)], axis=2)
         return Ask("broken", broken, int(message["first"]), count, number)
@@ -409,7 +414,7 @@ class Diagnosis:
         self._expect("the predictions", answer.shape, shape)
         if not np.all(np.isfinite(answer)):
             raise FuselineError("the predictions hold values that are not finite")
-        self._write(np.ascontiguousarray(answer, dtype="<f8").tobytes())
+        self._write(np.ascontiguousarray(answer, dtype="<f8").data.cast("B"))
         self._asked = None
 
     def _tell_numbers(self, ask: Ask, predictions: ArrayLike) -> None:
@@ -432,7 +437,7 @@ class Diagnosis:
             raise FuselineError(f"the predictions are {answer.dtype}, and numbers are expected") from None
         if not np.all(np.isfinite(answer)):
             raise FuselineError("the predictions or scores hold values that are not finite")
-        self._write(answer.tobytes())
+        self._write(answer.data.cast("B"))
         self._asked = None
 
     def _numbers(self, decisions: NDArray[Any]) -> NDArray[Any]:
@@ -573,6 +578,18 @@ class _Progress:
         """Says how many were asked in all: a sequential test or a budget asks fewer."""
         if self._shown:
             sys.stderr.write(f"\r{asked} permutations in {time.monotonic() - self._started:.1f} s        \n")
+
+
+def _widen(stream: IO[bytes] | None) -> None:
+    """Room in a pipe for a block of questions or answers, so that neither side waits for the other within one."""
+    size = getattr(fcntl, "F_SETPIPE_SZ", None)
+    if stream is None or size is None:
+        return
+    try:
+        fcntl.fcntl(stream, size, 1 << 20)
+    except OSError:
+        # More than the system grants this user: the pipe works as it is.
+        pass
 
 
 def _key(value: Any) -> Any:

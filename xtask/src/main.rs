@@ -145,7 +145,8 @@ fn wheel() -> Result<(), Box<dyn Error>> {
 /// is larger than a wheel of fuseline may be.
 const SIZES: &str = r#"
 import pathlib, sys, zipfile
-wheel = max(pathlib.Path("target/wheels").glob("fuseline-*.whl"), key=lambda path: path.stat().st_mtime)
+wheels = pathlib.Path("target/wheels").glob("fuseline-*.whl")
+wheel = max(wheels, key=lambda path: path.stat().st_mtime)
 for part in sorted(zipfile.ZipFile(wheel).infolist(), key=lambda part: -part.compress_size):
     print(f"{part.file_size / 1e6:8.2f} {part.compress_size / 1e6:8.2f}  {part.filename}")
 size = wheel.stat().st_size / 1e6

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -31,6 +31,8 @@ const FOLDER_ATTEMPTS: usize = 8;
 
 /// Maximum time that written files may stay in memory alone while more is written.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
+/// Work of a process that is worth a flush at its end: less is sooner done again than flushed.
+const FLUSH_WORTH: Duration = Duration::from_millis(100);
 
 /// A content-addressed store of artifacts and the records of the actions that made them.
 ///
@@ -54,6 +56,8 @@ pub struct Cache {
     pub(crate) remote: Option<Arc<dyn Remote>>,
     /// True if something is written and perhaps not on the disk.
     pub(crate) dirty: AtomicBool,
+    /// Microseconds that it took to make it.
+    unflushed_work: AtomicU64,
     /// When everything was brought to the disk last.
     flushed: Mutex<Instant>,
 }
@@ -85,6 +89,7 @@ impl Cache {
             leases: OnceLock::new(),
             remote: None,
             dirty: AtomicBool::new(false),
+            unflushed_work: AtomicU64::new(0),
             flushed: Mutex::new(Instant::now()),
         })
     }
@@ -199,22 +204,12 @@ impl Cache {
 
     /// An object that is here, and where.
     fn open_object(&self, digest: &Digest) -> Result<Option<(ObjectReader, Stored)>, CacheError> {
-        let cannot_read = || CacheError::read(self.object_packs.folder());
-        let open = |packed: Packed| {
-            let path = self.object_packs.path(&packed.segment);
-            let bytes = packed.read().map_err(CacheError::read(&path))?;
-            Ok(Some((ObjectReader::from_bytes(bytes), Stored::Packed(packed))))
+        let from_pack = |bytes, packed| (ObjectReader::from_bytes(bytes), Stored::Packed(packed));
+        let from_file = || {
+            let object = self.open_object_by_name(digest)?;
+            Ok(object.map(|(object, path)| (object, Stored::File(path))))
         };
-        let known = self.object_packs.find_known(digest, EntryKind::Live);
-        if let Some(packed) = known.map_err(cannot_read())? {
-            return open(packed);
-        }
-        if let Some((object, path)) = self.open_object_by_name(digest)? {
-            return Ok(Some((object, Stored::File(path))));
-        }
-        // Last: what goes from a file into a pack is in the pack before the file goes.
-        let found = self.object_packs.find_to_read(digest).map_err(cannot_read())?;
-        found.map_or(Ok(None), open)
+        read_entry(&self.object_packs, digest, Packs::find_to_read, from_pack, from_file)
     }
 
     /// An object that has a file, and the name that it has.
@@ -316,24 +311,17 @@ impl Cache {
 
     /// The bytes of a record, and where they are.
     fn read_action(&self, key: &ActionKey) -> Result<Option<(Bytes, Stored)>, CacheError> {
-        let packs = &self.action_packs;
-        let open = |packed: Packed| {
-            let path = packs.path(&packed.segment);
-            let bytes = packed.read().map_err(CacheError::read(&path))?;
-            Ok(Some((bytes, Stored::Packed(packed))))
+        let from_pack = |bytes, packed| (bytes, Stored::Packed(packed));
+        let from_file = || {
+            let path = self.layout.action(key.digest());
+            match self.store.read(&path) {
+                Ok((bytes, stat)) => Ok(Some((bytes.into(), Stored::Stat(path, stat)))),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(CacheError::read(&path)(error)),
+            }
         };
-        let known = packs.find_known(key.digest(), EntryKind::Live);
-        if let Some(packed) = known.map_err(CacheError::read(packs.folder()))? {
-            return open(packed);
-        }
-        let path = self.layout.action(key.digest());
-        match self.store.read(&path) {
-            Ok((bytes, stat)) => return Ok(Some((bytes.into(), Stored::Stat(path, stat)))),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(CacheError::read(&path)(error)),
-        }
-        let found = packs.find(key.digest(), EntryKind::Live);
-        found.map_err(CacheError::read(packs.folder()))?.map_or(Ok(None), open)
+        let find_live = |packs: &Packs, digest: &Digest| packs.find(digest, EntryKind::Live);
+        read_entry(&self.action_packs, key.digest(), find_live, from_pack, from_file)
     }
 
     /// The same without side effects: the record is not renewed, and a damaged one stays where it
@@ -380,7 +368,7 @@ impl Cache {
             Some(replaced) => replaced,
             None => self.put_action_file(key, &bytes, &path)?,
         };
-        self.dirty.store(true, Ordering::Release);
+        self.note_unflushed(Duration::try_from_secs_f64(record.seconds).unwrap_or(FLUSH_WORTH));
         self.flush_if_due().map(|()| replaced)
     }
 
@@ -441,10 +429,35 @@ impl Cache {
     /// Brings everything that this process has put to the disk.
     ///
     /// It happens by itself about once a second while records are written, and when the cache is
-    /// dropped.
+    /// dropped, if that is worth it.
     pub fn flush(&self) -> Result<(), CacheError> {
         let mut flushed = self.flushed.lock().unwrap_or_else(PoisonError::into_inner);
         self.flush_now(&mut flushed)
+    }
+
+    /// The same, unless what a power cut could cost is made again in less time than a flush takes. The
+    /// kernel brings that to the disk within half a minute. A filesystem that other machines see is
+    /// always flushed.
+    pub fn flush_if_worth(&self) -> Result<(), CacheError> {
+        match self.is_worth_flushing() {
+            true => self.flush(),
+            false => Ok(()),
+        }
+    }
+
+    /// True if [`Cache::flush_if_worth`] would flush.
+    pub fn is_worth_flushing(&self) -> bool {
+        self.dirty.load(Ordering::Acquire)
+            && (self.unflushed_work.load(Ordering::Acquire) >= FLUSH_WORTH.as_micros() as u64
+                || !self.object_packs.is_local())
+    }
+
+    /// Notes that something was written which took so much work to make.
+    pub(crate) fn note_unflushed(&self, work: Duration) {
+        let micros = u64::try_from(work.as_micros()).unwrap_or(u64::MAX);
+        let add = |before: u64| Some(before.saturating_add(micros));
+        let _ = self.unflushed_work.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+        self.dirty.store(true, Ordering::Release);
     }
 
     fn flush_if_due(&self) -> Result<(), CacheError> {
@@ -458,10 +471,11 @@ impl Cache {
     fn flush_now(&self, flushed: &mut Instant) -> Result<(), CacheError> {
         // Taken down before: what is written meanwhile raises it again.
         if self.dirty.swap(false, Ordering::AcqRel) {
+            let work = self.unflushed_work.swap(0, Ordering::AcqRel);
             let root = &self.layout.root;
             let packs = self.object_packs.flush().and_then(|()| self.action_packs.flush());
             packs.and_then(|()| self.store.flush(root)).map_err(|error| {
-                self.dirty.store(true, Ordering::Release);
+                self.note_unflushed(Duration::from_micros(work));
                 CacheError::write(root)(error)
             })?;
         }
@@ -598,9 +612,34 @@ fn holds(mut file: impl Read, bytes: &[u8]) -> io::Result<bool> {
     }
 }
 
+/// Reads the entry of a digest from a pack that is known, else from its file, else from a pack that
+/// `find_again` finds: what goes from a file into a pack is in the pack before the file goes.
+fn read_entry<T>(
+    packs: &Packs,
+    digest: &Digest,
+    find_again: impl Fn(&Packs, &Digest) -> io::Result<Option<Packed>>,
+    from_pack: impl Fn(Bytes, Packed) -> T,
+    from_file: impl FnOnce() -> Result<Option<T>, CacheError>,
+) -> Result<Option<T>, CacheError> {
+    let read = |found: io::Result<Option<Packed>>| {
+        let Some(packed) = found.map_err(CacheError::read(packs.folder()))? else {
+            return Ok(None);
+        };
+        let bytes = packed.read().map_err(CacheError::read(&packs.path(&packed.segment)))?;
+        Ok(Some(from_pack(bytes, packed)))
+    };
+    if let Some(entry) = read(packs.find_known(digest, EntryKind::Live))? {
+        return Ok(Some(entry));
+    }
+    match from_file()? {
+        Some(entry) => Ok(Some(entry)),
+        None => read(find_again(packs, digest)),
+    }
+}
+
 impl Drop for Cache {
     fn drop(&mut self) {
-        if let Err(error) = self.flush() {
+        if let Err(error) = self.flush_if_worth() {
             tracing::warn!(%error, "the cache could not be brought to the disk");
         }
     }

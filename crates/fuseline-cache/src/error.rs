@@ -54,14 +54,20 @@ pub enum CacheError {
         known: u64,
     },
     /// The folder's `format` file is not one.
-    #[error("{} does not say which format the cache has; move it away to begin a new cache", path.display())]
+    #[error(
+        "{} does not say which format the cache has; move it away to begin a new cache",
+        path.display()
+    )]
     NotACache {
         /// The file.
         path: PathBuf,
     },
     /// An object whose bytes are not those of its name. It was set aside, so that the next run
     /// makes it again.
-    #[error("object {digest} is damaged and was set aside as {}; the next run makes it again", path.display())]
+    #[error(
+        "object {digest} is damaged and was set aside as {}; the next run makes it again",
+        path.display()
+    )]
     Damaged {
         /// Its name.
         digest: Digest,
@@ -81,7 +87,10 @@ pub enum CacheError {
         name: String,
     },
     /// The filesystem has no hard links, which leases by heartbeat are.
-    #[error("the filesystem of {} has no hard links, which leases by heartbeat need", path.display())]
+    #[error(
+        "the filesystem of {} has no hard links, which leases by heartbeat need",
+        path.display()
+    )]
     NoLinks {
         /// The folder.
         path: PathBuf,
@@ -89,7 +98,11 @@ pub enum CacheError {
         source: io::Error,
     },
     /// The kind of a cache's leases is to change while some are held.
-    #[error("the leases of {} are of the kind {kind}, and {held} are held: the setting cache.leases can change it when nothing runs", folder.display())]
+    #[error(
+        "the leases of {} are of the kind {kind}, and {held} are held: the setting cache.leases can \
+         change it when nothing runs",
+        folder.display()
+    )]
     LeasesInUse {
         /// The folder of the cache.
         folder: PathBuf,

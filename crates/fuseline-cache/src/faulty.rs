@@ -152,6 +152,11 @@ impl Store for FaultyStore {
         LocalStore::default().list(path)
     }
 
+    fn folders(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.reading()?;
+        LocalStore::default().folders(path)
+    }
+
     fn flush(&self, folder: &Path) -> io::Result<()> {
         self.write()?;
         LocalStore::default().flush(folder)

@@ -83,6 +83,13 @@ struct Candidate {
     stat: Stat,
 }
 
+impl Candidate {
+    /// True if a pack may hold it.
+    fn is_small(&self) -> bool {
+        self.stat.size <= SMALL_BYTES as u64
+    }
+}
+
 impl Cache {
     /// Removes what no kept run, no pin and no recent use reaches. Safe beside running runs and
     /// other collections.
@@ -119,6 +126,7 @@ impl Cache {
         let mut reached = roots.pins.clone();
         self.collect_indexes(options, &cutoff, &mut roots.reached, &mut reached)?;
 
+        let mut small = Vec::new();
         // Records first: which objects are reached depends on which records stay.
         let mut doomed = Vec::new();
         for file in
@@ -127,6 +135,7 @@ impl Cache {
             let rooted = roots.reached.contains(&file.digest) || roots.pins.contains(&file.digest);
             if rooted || !cutoff.passes(&file.stat) {
                 self.reach(&file, &mut reached);
+                small.extend(file.is_small().then_some((Shelf::Actions, file)));
             } else {
                 doomed.push(file);
             }
@@ -187,6 +196,7 @@ impl Cache {
             if reached.contains(&file.digest) || !cutoff.passes(&file.stat) {
                 report.kept_objects += 1;
                 report.kept_bytes += file.stat.size;
+                small.extend(file.is_small().then_some((Shelf::Objects, file)));
             } else {
                 doomed.push(file);
             }
@@ -218,33 +228,15 @@ impl Cache {
         }
         if !options.dry_run {
             remembered.iter().for_each(|file| self.fade(file));
-            self.take_old_files_into_packs(&cutoff)?;
-        }
-        Ok(report)
-    }
-
-    /// Takes old small files into packs, where there are packs already or so many files that a
-    /// single process would have written packs.
-    fn take_old_files_into_packs(&self, cutoff: &Cutoff) -> Result<(), CacheError> {
-        let mut small = Vec::new();
-        for shelf in [Shelf::Objects, Shelf::Actions] {
-            let folder = self.folder_of(shelf);
-            for shard in self.list(folder)?.into_iter().filter(|entry| entry.stat.folder) {
-                for entry in self.list(&folder.join(&shard.name))? {
-                    let digest = format!("{}{}", shard.name, entry.name).parse();
-                    if let Ok(digest) = digest
-                        && entry.stat.size <= SMALL_BYTES as u64
-                        && cutoff.passes(&entry.stat)
-                    {
-                        small.push((shelf, digest));
-                    }
-                }
+            // Old small files go into packs, where there are packs already or so many files that a
+            // single process would have written packs: objects before the records that name them.
+            let small = small.into_iter().rev().filter(|(_, file)| cutoff.passes(&file.stat));
+            let small: Vec<_> = small.map(|(shelf, file)| (shelf, file.digest)).collect();
+            if small.len() > FIRST_FILES || self.object_packs.exist() {
+                self.take_all_into_packs(&small)?;
             }
         }
-        if small.len() > FIRST_FILES || self.object_packs.exist() {
-            self.take_all_into_packs(&small)?;
-        }
-        Ok(())
+        Ok(report)
     }
 
     /// The lease of a collection. Where no file can be made any more, that of the folder of leases

@@ -5,7 +5,7 @@
 //! object that it names is there with its length. `docs/design/cache.md` describes its part in
 //! garbage collection.
 
-use std::io::{self, ErrorKind, Read, SeekFrom, Write};
+use std::io::{self, BufReader, ErrorKind, Read, SeekFrom, Write};
 use std::num::NonZero;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,10 @@ use crate::store::ReadSeek;
 const MAGIC: &[u8] = b"fuseline index 3\n";
 /// Bytes of a digest.
 const DIGEST: usize = 32;
+/// Bytes of an action before its outputs: key and number of outputs.
+const ACTION: u64 = DIGEST as u64 + 4;
+/// Bytes of an output: digest and length.
+const OUTPUT: u64 = DIGEST as u64 + 8;
 /// Bytes before the first action: the lengths of actions, note and attachment, and the digest of
 /// the last.
 const HEAD: usize = MAGIC.len() + 3 * size_of::<u64>() + DIGEST;
@@ -30,8 +34,10 @@ const HEAD: usize = MAGIC.len() + 3 * size_of::<u64>() + DIGEST;
 const PART: usize = 1 << 20;
 /// The end of its file's name.
 pub(crate) const INDEX: &str = ".index";
-/// Number of objects that are worth a thread.
-const A_THREADS_WORTH: usize = 512;
+/// Number of files that are worth a thread to ask for them.
+const FILES_FOR_A_THREAD: usize = 512;
+/// The same of entries that are looked up in memory.
+const PACKED_FOR_A_THREAD: usize = 1 << 14;
 
 /// End of an index's file, for whoever repeats a run: as long as all the rest or longer, so that it
 /// is read only where it is needed.
@@ -196,7 +202,7 @@ impl Index {
 
     /// Everything before the attachment.
     fn encode(&self, note: &[u8], attachment: &[Bytes]) -> Vec<u8> {
-        let actions = self.entries.len() * 36 + self.outputs.len() * 40;
+        let actions = self.entries.len() * ACTION as usize + self.outputs.len() * OUTPUT as usize;
         let mut bytes = Vec::with_capacity(HEAD + actions + note.len() + DIGEST);
         bytes.extend(MAGIC);
         let attached: usize = attachment.iter().map(Bytes::len).sum();
@@ -223,38 +229,75 @@ impl Index {
     fn decode(mut file: Box<dyn ReadSeek>) -> io::Result<Option<(Self, Attachment)>> {
         let size = file.seek(SeekFrom::End(0))?;
         file.rewind()?;
-        let mut bytes = Vec::new();
-        file.by_ref().take(HEAD as u64).read_to_end(&mut bytes)?;
-        let Some(head) = Head::decode(&bytes, size) else { return Ok(None) };
-        let read = head.offset - HEAD as u64;
-        bytes.try_reserve_exact(usize::try_from(read).unwrap_or(usize::MAX))?;
-        file.by_ref().take(read).read_to_end(&mut bytes)?;
-        let Some(index) = Self::decode_entries(&bytes, &head) else { return Ok(None) };
+        let mut head = Vec::with_capacity(HEAD);
+        file.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&head);
+        let Some(head) = Head::decode(&head, size) else { return Ok(None) };
+        let body = file.by_ref().take(head.actions + head.note);
+        // In parts: a large index would be twice in memory.
+        let mut body = BufReader::with_capacity(PART, Hashed { read: body, hasher });
+        let index = match Self::read_entries(&mut body, &head) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => None,
+            index => index?,
+        };
+        let Some(index) = index else { return Ok(None) };
+        let hasher = body.into_inner().hasher;
+        let mut checksum = [0; DIGEST];
+        file.read_exact(&mut checksum)?;
+        let is_sorted = index.entries.is_sorted_by(|a, b| a.key < b.key);
+        if *hasher.finalize().as_bytes() != checksum || !is_sorted {
+            return Ok(None);
+        }
         let Head { offset, digest, .. } = head;
         Ok(Some((index, Attachment { file, offset, size: size - offset, digest })))
     }
 
-    fn decode_entries(bytes: &[u8], head: &Head) -> Option<Self> {
-        let (body, checksum) = bytes.split_last_chunk::<DIGEST>()?;
-        if Digest::hash(body).as_bytes() != checksum {
-            return None;
+    /// Reads actions and note, unverified.
+    fn read_entries(body: &mut impl Read, head: &Head) -> io::Result<Option<Self>> {
+        let mut index = Self::default();
+        // Most actions have one output.
+        let likely = usize::try_from(head.actions / (ACTION + OUTPUT)).unwrap_or(usize::MAX);
+        index.entries.try_reserve_exact(likely)?;
+        index.outputs.try_reserve_exact(likely)?;
+        let mut left = head.actions;
+        while left > 0 {
+            let (mut key, mut outputs) = ([0; DIGEST], [0; 4]);
+            body.read_exact(&mut key)?;
+            body.read_exact(&mut outputs)?;
+            let (first, outputs) = (index.outputs.len() as u32, u32::from_le_bytes(outputs));
+            let after = left.checked_sub(ACTION + u64::from(outputs) * OUTPUT);
+            let Some(after) = after else { return Ok(None) };
+            left = after;
+            for _ in 0..outputs {
+                let (mut digest, mut size) = ([0; DIGEST], [0; 8]);
+                body.read_exact(&mut digest)?;
+                body.read_exact(&mut size)?;
+                let (digest, size) = (Digest::from(digest), u64::from_le_bytes(size));
+                index.outputs.push(Made { digest, size });
+            }
+            let key = ActionKey::from(Digest::from(key));
+            index.entries.push(Entry { key, first, outputs });
         }
-        let (mut rest, note) = body.get(HEAD..)?.split_at_checked(head.actions)?;
-        let mut index = Self { note: Bytes::copy_from_slice(note), ..Self::default() };
-        while !rest.is_empty() {
-            let (key, tail) = rest.split_first_chunk::<32>()?;
-            let (outputs, tail) = tail.split_first_chunk::<4>()?;
-            let length = usize::try_from(u32::from_le_bytes(*outputs)).ok()?.checked_mul(40)?;
-            let (outputs, tail) = tail.split_at_checked(length)?;
-            let made = outputs.as_chunks::<40>().0.iter().filter_map(|made| {
-                let (digest, size) = made.split_first_chunk::<32>()?;
-                let size = u64::from_le_bytes(size.try_into().ok()?);
-                Some(Made { digest: Digest::from(*digest), size })
-            });
-            index.push(ActionKey::from(Digest::from(*key)), made);
-            rest = tail;
-        }
-        index.entries.is_sorted_by(|a, b| a.key < b.key).then_some(index)
+        let mut note = Vec::new();
+        note.try_reserve_exact(usize::try_from(head.note).unwrap_or(usize::MAX))?;
+        body.read_to_end(&mut note)?;
+        index.note = note.into();
+        Ok(Some(index))
+    }
+}
+
+/// Bytes that are hashed as they are read.
+struct Hashed<R> {
+    read: R,
+    hasher: blake3::Hasher,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.read.read(bytes)?;
+        self.hasher.update(&bytes[..read]);
+        Ok(read)
     }
 }
 
@@ -267,7 +310,9 @@ fn digest_of_parts(parts: &[impl AsRef<[u8]>]) -> Digest {
 /// The beginning of an index's file.
 struct Head {
     /// Bytes of the actions.
-    actions: usize,
+    actions: u64,
+    /// Bytes of the note.
+    note: u64,
     /// Where the attachment begins: behind actions, note and their checksum.
     offset: u64,
     /// Digest of the attachment.
@@ -289,7 +334,7 @@ impl Head {
             return None;
         }
         let digest = Digest::from(<[u8; DIGEST]>::try_from(digest).ok()?);
-        Some(Self { actions: usize::try_from(actions).ok()?, offset, digest })
+        Some(Self { actions, note, offset, digest })
     }
 }
 
@@ -438,27 +483,54 @@ impl Cache {
         self.layout.workflows.join(format!("{name}{INDEX}"))
     }
 
-    /// Flag per object: true if it is there with its length. Checked on a few threads.
+    /// Flag per object: true if it is there with its length. What is in packs is found in memory;
+    /// the files of the others are asked for on a few threads.
     fn are_there(&self, objects: &[Made]) -> Vec<bool> {
         let mut there = vec![false; objects.len()];
-        let most = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let threads = objects.len().div_ceil(A_THREADS_WORTH).clamp(1, most);
-        let share = objects.len().div_ceil(threads).max(1);
-        let look = |(there, objects): (&mut [bool], &[Made])| {
-            for (there, object) in there.iter_mut().zip(objects) {
-                *there = self.has_object(&object.digest, object.size);
-            }
-        };
-        std::thread::scope(|scope| {
-            let mut shares = there.chunks_mut(share).zip(objects.chunks(share));
-            let own = shares.next();
-            for other in shares {
-                scope.spawn(move || look(other));
-            }
-            own.map(look);
+        if let Ok(known) = self.object_packs.known()
+            && !known.is_empty()
+        {
+            let has = known.has();
+            on_threads(PACKED_FOR_A_THREAD, objects, &mut there, |object| {
+                has(&object.digest, object.size)
+            });
+        }
+        let places = (0..objects.len()).filter(|&place| !there[place]);
+        let (places, others): (Vec<_>, Vec<_>) =
+            places.map(|place| (place, objects[place])).unzip();
+        let mut found = vec![false; others.len()];
+        on_threads(FILES_FOR_A_THREAD, &others, &mut found, |object| {
+            self.has_object(&object.digest, object.size)
         });
+        places.into_iter().zip(found).for_each(|(place, found)| there[place] = found);
         there
     }
+}
+
+/// Answers a question about each object, on as many threads as that is worth.
+fn on_threads(
+    for_a_thread: usize,
+    objects: &[Made],
+    answers: &mut [bool],
+    answer: impl Fn(&Made) -> bool + Sync,
+) {
+    let ask = |answers: &mut [bool], objects: &[Made]| {
+        answers.iter_mut().zip(objects).for_each(|(place, object)| *place = answer(object));
+    };
+    let wanted = objects.len().div_ceil(for_a_thread);
+    if wanted < 2 {
+        return ask(answers, objects);
+    }
+    let most = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let share = objects.len().div_ceil(wanted.min(most));
+    std::thread::scope(|scope| {
+        let mut shares = answers.chunks_mut(share).zip(objects.chunks(share));
+        let own = shares.next();
+        for (answers, objects) in shares {
+            scope.spawn(move || ask(answers, objects));
+        }
+        own.map(|(answers, objects)| ask(answers, objects));
+    });
 }
 
 #[cfg(test)]

@@ -123,6 +123,22 @@ impl Packed {
     }
 }
 
+/// The entries that a process knows, held as they are.
+pub(crate) struct KnownEntries<'p>(RwLockReadGuard<'p, State>);
+
+impl KnownEntries<'_> {
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.segments.is_empty()
+    }
+
+    /// A question that several threads may ask: whether an entry of this length is among them.
+    pub fn has(&self) -> impl Fn(&Digest, u64) -> bool + Copy + Sync {
+        let state = &*self.0;
+        |digest, length| state.has(digest, length)
+    }
+}
+
 /// A segment as its file says, for a collection.
 pub(crate) struct SegmentFile {
     pub name: Arc<str>,
@@ -183,8 +199,14 @@ impl Packs {
 
     /// True if an entry of this length is among those that are known.
     pub fn has_known(&self, digest: &Digest, length: u64) -> io::Result<bool> {
-        let found = self.find_known(digest, EntryKind::Live)?;
-        Ok(found.is_some_and(|packed| u64::from(packed.entry.length) == length))
+        self.refresh_if_expired()?;
+        Ok(self.read_state().has(digest, length))
+    }
+
+    /// What is known, for many questions at once.
+    pub fn known(&self) -> io::Result<KnownEntries<'_>> {
+        self.refresh_if_expired()?;
+        Ok(KnownEntries(self.read_state()))
     }
 
     /// An entry. When it is not known, the folder is looked at.
@@ -591,7 +613,8 @@ impl Packs {
         self.expire();
     }
 
-    fn is_local(&self) -> bool {
+    /// True if no other machine writes to the packs.
+    pub fn is_local(&self) -> bool {
         *self
             .is_local
             .get_or_init(|| is_of_one_machine(self.folder.parent().unwrap_or(&self.folder)))
@@ -632,13 +655,29 @@ impl State {
     }
 
     fn find(&self, digest: &Digest, kind: EntryKind, of_doomed: bool) -> Option<Packed> {
+        let found = self.find_entry(digest, kind, of_doomed);
+        found.map(|(segment, entry)| segment.packed(entry))
+    }
+
+    fn find_entry(
+        &self,
+        digest: &Digest,
+        kind: EntryKind,
+        of_doomed: bool,
+    ) -> Option<(&Segment, Indexed)> {
         let counts = |(segment, entry): &(&Segment, Indexed)| {
             entry.kind == kind
                 && (of_doomed || !segment.is_doomed)
                 && (self.tombstones.is_empty()
                     || !self.tombstones.contains(&(segment.name.clone(), entry.offset)))
         };
-        self.all(digest).find(counts).map(|(segment, entry)| segment.packed(entry))
+        self.all(digest).find(counts)
+    }
+
+    /// True if there is an entry of this length.
+    fn has(&self, digest: &Digest, length: u64) -> bool {
+        let found = self.find_entry(digest, EntryKind::Live, false);
+        found.is_some_and(|(_, entry)| u64::from(entry.length) == length)
     }
 
     /// Adds an entry of this process.
@@ -654,19 +693,19 @@ impl State {
     /// Enters the entries of a segment from a position on into the table.
     fn enter(&mut self, at: usize, known: usize) {
         let Self { segments, table, tombstones, .. } = self;
+        table.reserve(segments[at].index.len() - known, |position| {
+            let segment = &segments[position.segment as usize];
+            let entry = segment.index.get(position.entry as usize);
+            entry.map_or(Digest::from([0; 32]), |entry| entry.digest)
+        });
         for position in known..segments[at].index.len() {
             let Some(entry) = segments[at].index.get(position) else { continue };
             if entry.kind == EntryKind::Tombstone && !segments[at].is_own {
                 let buried = segments[at].packed(entry).read().ok();
                 tombstones.extend(buried.and_then(|payload| read_tombstone(&payload)));
             }
-            let digest_of = |position: Position| {
-                let segment = &segments[position.segment as usize];
-                let entry = segment.index.get(position.entry as usize);
-                entry.map_or(Digest::from([0; 32]), |entry| entry.digest)
-            };
             let place = Position { segment: at as u32, entry: position as u32 };
-            table.insert(&entry.digest, place, digest_of);
+            table.insert(&entry.digest, place);
         }
     }
 

@@ -6,8 +6,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use fuseline_artifact::Digest;
 
@@ -118,11 +118,12 @@ impl Cache {
         }
         self.layout.declare_packs(&*self.store)?;
         self.take_into_packs(files);
-        self.dirty.store(true, Ordering::Release);
         Ok(())
     }
 
     fn take_into_packs(&self, files: &[(Shelf, Digest)]) {
+        // What the files hold may have been on the disk, and have taken any time to make.
+        self.note_unflushed(Duration::MAX);
         for (shelf, digest) in files {
             if let Err(error) = self.take_into_pack(*shelf, digest) {
                 // It stays the file that it is.

@@ -90,12 +90,11 @@ impl Cache {
 
     /// The ids of the runs that are kept, in order.
     pub fn runs(&self) -> Result<Vec<String>, CacheError> {
-        let entries = match self.store.list(&self.layout.runs) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(CacheError::read(&self.layout.runs)(error)),
-        };
-        Ok(entries.into_iter().filter(|entry| entry.stat.folder).map(|entry| entry.name).collect())
+        match self.store.folders(&self.layout.runs) {
+            Ok(runs) => Ok(runs),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(CacheError::read(&self.layout.runs)(error)),
+        }
     }
 
     /// True if the process of a run is alive.

@@ -48,6 +48,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn create_folder(&self, path: &Path) -> io::Result<()>;
     /// Entries of a folder, in order of their names.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+    /// Names of the folders in a folder, in order.
+    fn folders(&self, path: &Path) -> io::Result<Vec<String>>;
     /// Brings to the disk what was written under a folder before.
     fn flush(&self, folder: &Path) -> io::Result<()>;
 }
@@ -232,6 +234,20 @@ impl Store for LocalStore {
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    fn folders(&self, path: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            // Most filesystems say it with the name.
+            let kind = entry.file_type()?;
+            if kind.is_dir() || kind.is_symlink() && entry.path().is_dir() {
+                names.extend(entry.file_name().into_string());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
     }
 
     fn flush(&self, folder: &Path) -> io::Result<()> {

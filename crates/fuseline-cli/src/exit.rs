@@ -1,7 +1,6 @@
 //! Exit status of the command.
 
 use std::fmt;
-use std::process::ExitCode;
 
 use fuseline::Class;
 
@@ -18,14 +17,15 @@ pub enum Exit {
     Interrupted,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::ActionFailed => 1,
-            Exit::Wrong => 2,
-            Exit::Interrupted => 130,
-        })
+impl Exit {
+    /// The number that the process ends with.
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Done => 0,
+            Self::ActionFailed => 1,
+            Self::Wrong => 2,
+            Self::Interrupted => 130,
+        }
     }
 }
 

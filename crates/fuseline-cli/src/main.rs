@@ -14,9 +14,11 @@ mod remote;
 mod render;
 mod sarif;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use exit::Exit;
 
 #[global_allocator]
 static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -26,22 +28,33 @@ fn main() -> ExitCode {
         return code;
     }
     report_large_files();
+    end(run())
+}
+
+fn run() -> Exit {
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            // Help and version are answers, everything else is a mistake in the arguments.
-            let code = if error.use_stderr() { exit::Exit::Wrong } else { exit::Exit::Done };
             let _ = error.print();
-            return code.into();
+            // Help and version are answers, everything else is a mistake in the arguments.
+            return if error.use_stderr() { Exit::Wrong } else { Exit::Done };
         }
     };
     match print::start_log(&args.global).and_then(|()| commands::run(&args)) {
-        Ok(code) => code.into(),
+        Ok(exit) => exit,
         Err(failure) => {
             render::failure(&failure);
-            failure.exit.into()
+            failure.exit
         }
     }
+}
+
+/// Ends the process and leaves its memory to the system: the allocator's own way gives back one
+/// piece after the other, in some hundred calls. Nothing else is left to do: what holds files and
+/// leases has been dropped, and every text was written where it was made.
+fn end(exit: Exit) -> ! {
+    let _ = std::io::stdout().flush();
+    signal_hook::low_level::exit(exit.number())
 }
 
 /// Has a write beyond the size that files may have (`ulimit -f`) end with an error in words, not

@@ -1,4 +1,4 @@
-//! The thread that owns the states of all actions. See [`crate::execute`] for the states.
+//! The thread that owns the states of all actions. See [`ActionState`] for the states.
 
 mod finish;
 mod start;
@@ -11,7 +11,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use fuseline_cache::{ActionKey, ActionRecord, Cache, CacheError, Index, Made, PreviousKeys};
-use fuseline_workflow::Execution as HowToExecute;
+use fuseline_workflow::{Execution as HowToExecute, IndexVec, StageIndex};
 use rayon::prelude::*;
 
 use crate::discovered::read_discovered;
@@ -22,7 +22,7 @@ use crate::execute::{
 };
 use crate::executor::Update;
 use crate::inspect::{Lookup, look_up};
-use crate::plan::{A_POOLS_WORTH, ActionId, Plan};
+use crate::plan::{A_POOLS_WORTH, ActionId, NodeId, Plan};
 use crate::resolve::{Resolver, outputs_of};
 use start::Resources;
 use stopwatch::Stopwatch;
@@ -31,8 +31,9 @@ use stopwatch::Stopwatch;
 /// for.
 pub(crate) const POLL: Duration = Duration::from_millis(50);
 
-/// Key of an action, if its inputs are known, and its position in the index.
+/// An action with its key, if its inputs are known, and its position in the index.
 struct Asked {
+    action: ActionId,
     key: Option<ActionKey>,
     found: Option<usize>,
 }
@@ -63,11 +64,11 @@ pub(crate) struct Coordinator<'r, 'p, 'a> {
     stop: &'r AtomicBool,
     observe: &'r mut dyn FnMut(Event),
     resolver: Resolver<'p, 'a>,
-    pending: Vec<u32>,
-    states: Vec<ActionState>,
-    keys: Vec<Option<ActionKey>>,
+    pending: IndexVec<NodeId, u32>,
+    states: IndexVec<ActionId, ActionState>,
+    keys: IndexVec<ActionId, Option<ActionKey>>,
     /// Nodes whose inputs are all known.
-    ready: VecDeque<ActionId>,
+    ready: VecDeque<NodeId>,
     /// Actions to execute.
     queued: VecDeque<ActionId>,
     /// Actions to ask for again later: another run is executing them, or they failed and may be
@@ -99,7 +100,7 @@ pub(crate) struct Coordinator<'r, 'p, 'a> {
     executed: BTreeMap<ActionId, Execution>,
     /// Number of executions of actions that another process executed at the same time.
     duplicates: usize,
-    cached: BTreeMap<usize, usize>,
+    cached: BTreeMap<StageIndex, usize>,
 }
 
 impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
@@ -113,8 +114,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         updates: Sender<Update>,
     ) -> Self {
         let pending = plan.pending();
-        let ready = (0..pending.len()).filter(|&node| pending[node] == 0);
-        let ready = ready.map(|node| node as ActionId).collect();
+        let ready = pending.keys().filter(|&node| pending[node] == 0).collect();
         Self {
             plan,
             cache,
@@ -127,8 +127,8 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             observe,
             resolver: Resolver::new(plan),
             pending,
-            states: vec![ActionState::Waiting; plan.len()],
-            keys: vec![None; plan.len()],
+            states: vec![ActionState::Waiting; plan.len()].into(),
+            keys: vec![None; plan.len()].into(),
             ready,
             queued: VecDeque::new(),
             postponed: VecDeque::new(),
@@ -177,7 +177,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         if self.not_reused.is_empty() {
             return None;
         }
-        let made = |of: &ActionId| Some((self.keys[*of as usize]?, self.resolver.outputs(*of)?));
+        let made = |of: &ActionId| Some((self.keys[*of]?, self.resolver.outputs(*of)?));
         // The index says nothing of files, and an action that depends on some is looked up by its
         // record.
         let lasting =
@@ -209,13 +209,12 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
 
     /// Index entries of nodes whose inputs are known; none for nodes that are no action, or not
     /// wanted.
-    fn ask(&self, nodes: &[ActionId]) -> Vec<Option<Asked>> {
+    fn ask(&self, nodes: &[NodeId]) -> Vec<Option<Asked>> {
         let (plan, resolver, index) = (self.plan, &self.resolver, self.previous.index);
-        let ask = |bytes: &mut Vec<u8>, &node: &ActionId| {
-            ((node as usize) < plan.len() && plan.wants(node)).then(|| {
-                let key = resolver.key(node, bytes);
-                Asked { key, found: key.and_then(|key| index.find(&key)) }
-            })
+        let ask = |bytes: &mut Vec<u8>, &node: &NodeId| {
+            let action = plan.as_action(node).filter(|action| plan.wants(*action))?;
+            let key = resolver.key(action, bytes);
+            Some(Asked { action, key, found: key.and_then(|key| index.find(&key)) })
         };
         match nodes.len() {
             A_POOLS_WORTH.. => nodes.par_iter().map_init(Vec::new, ask).collect(),
@@ -223,34 +222,34 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
         }
     }
 
-    fn settle_node(&mut self, node: ActionId, asked: Option<Asked>) -> Result<(), ExecuteError> {
-        let Some(Asked { key, found }) = asked else {
-            match self.states.get_mut(node as usize) {
-                Some(state) => *state = ActionState::Unwanted,
+    fn settle_node(&mut self, node: NodeId, asked: Option<Asked>) -> Result<(), ExecuteError> {
+        let Some(Asked { action, key, found }) = asked else {
+            match self.plan.as_action(node) {
+                Some(action) => self.states[action] = ActionState::Unwanted,
                 None => self.release(node),
             }
             return Ok(());
         };
         let Some(key) = key else {
-            self.fail(node, StageError::failed("an input has no digest"));
+            self.fail(action, StageError::failed("an input has no digest"));
             return Ok(());
         };
-        self.keys[node as usize] = Some(key);
-        let reuse = self.execution(node).cache;
+        self.keys[action] = Some(key);
+        let reuse = self.execution(action).cache;
         if reuse && let Some(at) = found {
             self.reused[at] = true;
-            self.reuse(node, self.previous.index.outputs(at));
+            self.reuse(action, self.previous.index.outputs(at));
             return Ok(());
         }
-        self.not_reused.push(node);
+        self.not_reused.push(action);
         match look_up(self.cache, &key, self.previous.files, &self.plan.installation)? {
-            Lookup::Cached(record) if reuse => self.reuse_record(node, &record)?,
+            Lookup::Cached(record) if reuse => self.reuse_record(action, &record)?,
             lookup => {
                 if !matches!(lookup, Lookup::Unknown) {
-                    self.misses.insert(node, lookup);
+                    self.misses.insert(action, lookup);
                 }
-                self.states[node as usize] = ActionState::Queued;
-                self.queued.push_back(node);
+                self.states[action] = ActionState::Queued;
+                self.queued.push_back(action);
             }
         }
         Ok(())
@@ -269,7 +268,7 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
     }
 
     fn reuse(&mut self, action: ActionId, outputs: &[Made]) {
-        self.states[action as usize] = ActionState::Cached;
+        self.states[action] = ActionState::Cached;
         *self.cached.entry(self.plan.stage_of(action).0).or_default() += 1;
         self.known(action, outputs);
     }
@@ -278,16 +277,16 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
     fn known(&mut self, action: ActionId, outputs: &[Made]) {
         self.resolver.learn(action, outputs);
         match self.remaking.remove(&action) {
-            Some(waiters) => self.ready.extend(waiters),
-            None => self.release(action),
+            Some(waiters) => self.ready.extend(waiters.into_iter().map(NodeId::from)),
+            None => self.release(action.into()),
         }
     }
 
     /// Notifies the dependents of a node that it is done.
-    fn release(&mut self, node: ActionId) {
+    fn release(&mut self, node: NodeId) {
         for dependent in self.plan.dependents(node) {
-            self.pending[dependent as usize] -= 1;
-            if self.pending[dependent as usize] == 0 {
+            self.pending[dependent] -= 1;
+            if self.pending[dependent] == 0 {
                 self.ready.push_back(dependent);
             }
         }
@@ -307,16 +306,16 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
 
     /// Marks all actions that were not reached as skipped or unwanted, and returns the outcome.
     pub fn outcome(mut self) -> Outcome {
-        let mut skipped: BTreeMap<usize, usize> = BTreeMap::new();
-        for action in 0..self.plan.len() {
+        let mut skipped: BTreeMap<StageIndex, usize> = BTreeMap::new();
+        for action in self.plan.actions() {
             let state = self.states[action];
             if !matches!(state, ActionState::Waiting | ActionState::Queued) {
                 continue;
             }
-            let wanted = self.plan.wants(action as ActionId);
+            let wanted = self.plan.wants(action);
             self.states[action] = if wanted { ActionState::Skipped } else { ActionState::Unwanted };
             if wanted {
-                *skipped.entry(self.plan.stage_of(action as ActionId).0).or_default() += 1;
+                *skipped.entry(self.plan.stage_of(action).0).or_default() += 1;
             }
         }
         for (stage, actions) in skipped {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use fuseline_host::worker::Layers;
 use fuseline_host::{Interpreter, Isolation, PassedVariables, Sandbox};
+use fuseline_workflow::StageIndex;
 use serde::{Deserialize, Serialize};
 
 use crate::conditions;
@@ -32,9 +33,9 @@ pub struct RuleEnvironment {
     /// Its sandbox; none in this process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<Sandbox>,
-    /// The first stage that uses it so, as an index.
+    /// The first stage that uses it so.
     #[serde(skip)]
-    stage: usize,
+    stage: StageIndex,
 }
 
 /// A Python interpreter.
@@ -52,7 +53,7 @@ impl Environment {
     /// The conditions of the actions that a plan wants; the versions of interpreters are not asked.
     pub(crate) fn of_plan(plan: &Plan<'_>) -> Self {
         let (mut rules, mut python) = (BTreeSet::new(), BTreeSet::<&Interpreter>::new());
-        for (number, planned) in plan.stages.iter().enumerate().filter(|(_, of)| of.wanted) {
+        for (number, planned) in plan.stages.iter_enumerated().filter(|(_, of)| of.wanted) {
             let execution = &plan.workflow.stages[number].execution;
             let stated = conditions::isolation(plan.workflow, execution);
             let isolation = plan.isolation.or(stated).unwrap_or_default();
@@ -82,8 +83,8 @@ impl Environment {
         environment
     }
 
-    /// The first stage whose rules should be confined, as an index.
-    pub(crate) fn confined_stage(&self) -> Option<usize> {
+    /// The first stage whose rules should be confined.
+    pub(crate) fn confined_stage(&self) -> Option<StageIndex> {
         let is_confined =
             |of: &&RuleEnvironment| of.sandbox.is_some_and(|sandbox| sandbox != Sandbox::Off);
         self.rules.iter().filter(is_confined).map(|of| of.stage).min()

@@ -27,6 +27,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use fuseline_artifact::Digest;
 use fuseline_cache::{ActionKey, Cache, CacheError, Index, Made, PreviousKeys};
 use fuseline_host::{Isolation, Sourced};
+use fuseline_workflow::{IndexVec, OutputIndex};
 use thiserror::Error;
 
 use crate::cautions::{self, ActionCautions};
@@ -38,7 +39,7 @@ use crate::executor::{Executor, JobQueue, Update};
 use crate::files::FileDigests;
 use crate::files_read::{FileRead, files_of_actions};
 use crate::inputs::Provenance;
-use crate::plan::{ActionId, Plan};
+use crate::plan::{ActionId, OutputSlot, Plan};
 use crate::provenance;
 use crate::resolve::{ResolvedInput, resolve_inputs};
 
@@ -132,13 +133,13 @@ pub struct ActionFailure {
 /// Outcome of a plan's execution.
 pub struct Outcome {
     /// The state of every action.
-    pub states: Vec<ActionState>,
+    pub states: IndexVec<ActionId, ActionState>,
     /// Failures, in the order of the plan.
     pub failures: Vec<ActionFailure>,
     /// True if the run was told to stop.
     pub interrupted: bool,
     /// The key of every action that was reached.
-    pub keys: Vec<Option<ActionKey>>,
+    pub keys: IndexVec<ActionId, Option<ActionKey>>,
     /// Details of the actions that this run executed.
     pub executed: BTreeMap<ActionId, Execution>,
     /// Number of executions of actions that another process executed at the same time, to the same
@@ -154,7 +155,7 @@ pub struct Outcome {
     /// [`Outcome::read_cautions`].
     pub cautions: Vec<ActionCautions>,
     /// Every output that is known; see [`Outcome::output`].
-    pub(crate) known: Vec<Option<Made>>,
+    pub(crate) known: IndexVec<OutputSlot, Option<Made>>,
 }
 
 /// Details of an action that this run executed.
@@ -214,7 +215,7 @@ impl Outcome {
     /// Every artifact that arrives at an action, also at ports that its kind does not read; none
     /// when one of them was not reached.
     pub fn inputs(&self, plan: &Plan<'_>, action: ActionId) -> Option<Vec<ResolvedInput>> {
-        let inputs = plan.workflow.stages[plan.stage_of(action).0].inputs.iter().enumerate();
+        let inputs = plan.workflow.stages[plan.stage_of(action).0].inputs.iter_enumerated();
         let inputs = inputs.map(|(number, input)| (input.port.as_str(), number));
         let digest = |action, output| self.output(plan, action, output);
         resolve_inputs(plan, action, inputs, digest).collect()
@@ -234,7 +235,7 @@ impl Outcome {
     }
 
     /// The digest of one output of an action, if it was reached.
-    pub fn output(&self, plan: &Plan<'_>, action: ActionId, output: usize) -> Option<Digest> {
+    pub fn output(&self, plan: &Plan<'_>, action: ActionId, output: OutputIndex) -> Option<Digest> {
         self.known[plan.output_slot(action, output)].map(|made| made.digest)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fuseline_artifact::Digest;
+use fuseline_workflow::{IndexVec, StageIndex, VariantIndex};
 use serde::{Deserialize, Serialize};
 
 use crate::discovered::DiscoveredFile;
@@ -109,15 +110,15 @@ pub(crate) fn files_of_actions(
     discovered: &BTreeMap<ActionId, Vec<DiscoveredFile>>,
 ) -> Vec<FileRead> {
     let workflow = plan.workflow;
-    let mut stages_of: BTreeMap<(FileRole, &PathBuf, Digest), Vec<usize>> = BTreeMap::new();
+    let mut stages_of: BTreeMap<(FileRole, &PathBuf, Digest), Vec<StageIndex>> = BTreeMap::new();
     let mut note = |role, path, digest, stage| {
         let stages = stages_of.entry((role, path, digest)).or_default();
         if stages.last() != Some(&stage) {
             stages.push(stage);
         }
     };
-    for (number, stage) in workflow.stages.iter().enumerate() {
-        let mut seen = vec![false; plan.stages[number].variants.len()];
+    for (number, stage) in workflow.stages.iter_enumerated() {
+        let mut seen: IndexVec<VariantIndex, _> = vec![false; stage.variants.len()].into();
         for action in plan.actions_of(number).filter(|&action| includes(action)) {
             let variant = stage.actions.variant(plan.stage_of(action).1);
             if !std::mem::replace(&mut seen[variant], true) {

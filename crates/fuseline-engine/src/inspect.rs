@@ -6,6 +6,7 @@ use fuseline_artifact::Digest;
 use fuseline_cache::{
     ActionKey, ActionRecord, Cache, CacheError, Index, OutputRecord, PreviousKeys,
 };
+use fuseline_workflow::OutputIndex;
 
 use crate::discovered;
 use crate::explain::{last_record, reason};
@@ -46,7 +47,7 @@ pub struct Inspection<'p, 'a> {
 
 impl Inspection<'_, '_> {
     /// The digest of one output of an action, if the action is cached.
-    pub fn output(&self, action: ActionId, output: usize) -> Option<Digest> {
+    pub fn output(&self, action: ActionId, output: OutputIndex) -> Option<Digest> {
         self.resolver.digest(action, output)
     }
 }
@@ -66,7 +67,7 @@ pub fn inspect<'p, 'a>(
     let files = FileDigests::default();
     let mut actions = Vec::with_capacity(plan.wanted());
     // Stages are in topological order, and so are their actions.
-    for action in (0..plan.actions).filter(|&action| plan.wants(action)) {
+    for action in plan.actions().filter(|&action| plan.wants(action)) {
         let reuse = plan.workflow.stages[plan.stage_of(action).0].execution.cache;
         let Some(key) = resolver.key(action, &mut bytes) else {
             actions.push(ActionPreview { action, miss: Some(missing_input(&resolver, action)) });

@@ -1,7 +1,8 @@
 //! The jobs of a run, beside its manifest, so that one can be executed again without the workflow.
 //!
 //! `cache/runs/ID/jobs/KEY` is the job of one key: the digest of what follows, and the job as JSON.
-//! The jobs of a larger run are in packs beside the first. A damaged one is no job, and neither is one whose fields do not give its key.
+//! The jobs of a larger run are in packs beside the first. A damaged one is no job, and neither is
+//! one whose fields do not give its key.
 //! `cache/runs/ID/batches/N` lists the keys of jobs that are executed together, a line each, all of
 //! one length, so that the i-th is found without reading those before it.
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use fuseline_artifact::ArtifactKind;
 use fuseline_host::{Conditions, Interpreter, Isolation};
 use fuseline_workflow::{
-    Arity, Catalogue, Code, InputPort, KindSpec, OptionsSchema, OutputPort, Role,
+    Arity, Catalogue, Code, IndexVec, InputPort, KindIndex, KindSpec, OptionsSchema, OutputPort,
+    Role,
 };
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -309,7 +310,7 @@ impl Kind {
                 revision: K::REVISION,
                 summary: K::SUMMARY.to_owned(),
                 inputs: ports.inputs,
-                outputs: ports.outputs,
+                outputs: ports.outputs.into(),
                 options: OptionsSchema::from_fn(|| schemars::schema_for!(K).to_value()),
                 declared_ports: ports.declared,
             },
@@ -352,7 +353,7 @@ impl Kind {
 
 /// The stage kinds of one program, in the order of the catalogue.
 pub struct Kinds {
-    kinds: Vec<Kind>,
+    kinds: IndexVec<KindIndex, Kind>,
     catalogue: Catalogue,
 }
 
@@ -360,7 +361,7 @@ impl Kinds {
     /// Collects stage kinds; names are expected to differ.
     pub fn new(kinds: Vec<Kind>) -> Self {
         let catalogue = Catalogue::new(kinds.iter().map(|kind| kind.spec.clone()).collect());
-        Self { kinds, catalogue }
+        Self { kinds: kinds.into(), catalogue }
     }
 
     /// Specifications of the kinds for the workflow language.
@@ -378,7 +379,7 @@ impl Kinds {
         self.kinds.iter().find(|kind| kind.spec.name == name)
     }
 
-    pub(crate) fn get(&self, index: usize) -> &Kind {
+    pub(crate) fn get(&self, index: KindIndex) -> &Kind {
         &self.kinds[index]
     }
 }

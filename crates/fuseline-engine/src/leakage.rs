@@ -4,22 +4,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fuseline_artifact::ArtifactKind;
-use fuseline_workflow::{Code, Diagnostic, Fix, Related, Severity};
+use fuseline_workflow::{
+    ActionIndex, Code, Diagnostic, Fix, GroupIndex, IndexVec, InputIndex, OutputIndex, Related,
+    Severity, StageIndex,
+};
 
 use crate::codes;
-use crate::plan::{ActionId, Plan};
+use crate::plan::{ActionId, OutputSlot, Plan};
 use crate::row_flow::{Flowed, Leak, Offered, RowFlow, RowState, Trace};
 
 /// Every leak of a plan, as diagnostics. Linear in the actions and edges of the plan.
 pub(crate) fn guard(plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut guard = Guard {
         plan,
-        states: vec![RowState::default(); plan.outputs],
+        states: vec![RowState::default(); plan.outputs].into(),
         gathered: BTreeMap::new(),
         mistakes: BTreeSet::new(),
     };
-    let mut leaks: BTreeMap<(usize, Code, String), (Leak, Vec<ActionId>)> = BTreeMap::new();
-    for action in 0..plan.actions {
+    let mut leaks: BTreeMap<(StageIndex, Code, String), (Leak, Vec<ActionId>)> = BTreeMap::new();
+    for action in plan.actions() {
         for leak in guard.follow(action) {
             let key = (plan.stage_of(action).0, leak.code, leak.port.clone());
             let (_, actions) = leaks.entry(key).or_insert((leak, Vec::new()));
@@ -70,11 +73,11 @@ fn ask(
 struct Guard<'p, 'w> {
     plan: &'p Plan<'w>,
     /// Row state of each output.
-    states: Vec<RowState>,
+    states: IndexVec<OutputSlot, RowState>,
     /// Combined row state of each shared group of producers.
-    gathered: BTreeMap<(usize, usize, usize, u32), RowState>,
+    gathered: BTreeMap<(StageIndex, InputIndex, usize, GroupIndex), RowState>,
     /// Stages whose kinds do not say what they must, and what that is.
-    mistakes: BTreeSet<(usize, String)>,
+    mistakes: BTreeSet<(StageIndex, String)>,
 }
 
 impl Guard<'_, '_> {
@@ -104,10 +107,8 @@ impl Guard<'_, '_> {
         }
         match flowed {
             Ok(Flowed { outputs, .. }) => {
-                for (output, state) in outputs.into_iter().enumerate() {
-                    let slot = plan.output_slot(action, output);
-                    self.states[slot] = state;
-                }
+                let states = &mut self.states.raw[plan.output_slots(action)];
+                states.iter_mut().zip(outputs).for_each(|(state, output)| *state = output);
             }
             Err(mistakes) => {
                 let kind = plan.kind_name(action);
@@ -121,25 +122,22 @@ impl Guard<'_, '_> {
     /// Combined row state of all that arrives at an input, and the producer where there is one.
     fn arriving(
         &mut self,
-        stage: usize,
-        index: usize,
-        input: usize,
+        stage: StageIndex,
+        index: ActionIndex,
+        input: InputIndex,
     ) -> (RowState, Option<ActionId>) {
         let plan = self.plan;
         let sources = &plan.workflow.stages[stage].inputs[input].sources;
         let mut whole: Option<RowState> = None;
         let mut only = None;
         for (number, source) in sources.iter().enumerate() {
-            let group = source.group_of[index];
-            if group == u32::MAX {
-                continue;
-            }
-            let first = plan.stages[source.stage].first;
-            let slot = |member: &ActionId| plan.output_slot(first + member, source.output);
+            let Some(group) = source.group_of[index] else { continue };
+            let action = |member: &ActionIndex| plan.action_of(source.stage, *member);
+            let slot = |member| plan.output_slot(action(member), source.output);
             let members = source.groups.get(group);
             let state = match members {
                 [member] => {
-                    only = only.or(Some(first + member));
+                    only = only.or(Some(action(member)));
                     &self.states[slot(member)]
                 }
                 _ => {
@@ -163,7 +161,7 @@ impl Guard<'_, '_> {
         let (stage, _) = plan.stage_of(action);
         let written = &plan.workflow.stages[stage];
         let only_source = |port: &str| {
-            let input = written.inputs.iter().position(|input| input.port == port)?;
+            let input = written.inputs.position(|input| input.port == port)?;
             match written.inputs[input].sources.as_slice() {
                 [only] => Some((input, only)),
                 _ => None,
@@ -178,18 +176,24 @@ impl Guard<'_, '_> {
         let name = &plan.workflow.stages[source.stage].name;
         let outputs = &plan.stages[source.stage].outputs;
         let (port, kind) = &outputs[source.output];
-        let fits = |(output, (_, other)): &(usize, &(String, ArtifactKind))| {
+        let fits = |(output, (_, other)): &(OutputIndex, &(String, ArtifactKind))| {
             *output != source.output
                 && other == kind
                 && self.is_sound_with(action, input, *output, &leak.port)
         };
-        let (_, (other, _)) = outputs.iter().enumerate().find(fits)?;
+        let (_, (other, _)) = outputs.iter_enumerated().find(fits)?;
         // A reference that does not name its output is no word that could be changed.
         Some(Fix::word(&format!("{name}.{port}"), &format!("{name}.{other}"), &source.place))
     }
 
     /// True if nothing leaks at a port where one of its inputs takes another output.
-    fn is_sound_with(&self, action: ActionId, changed: usize, output: usize, port: &str) -> bool {
+    fn is_sound_with(
+        &self,
+        action: ActionId,
+        changed: InputIndex,
+        output: OutputIndex,
+        port: &str,
+    ) -> bool {
         let plan = self.plan;
         let (stage, index) = plan.stage_of(action);
         let arriving: Vec<_> = plan
@@ -289,7 +293,7 @@ impl Guard<'_, '_> {
 }
 
 /// Diagnostic for a stage kind that does not declare its rows: the check fails closed.
-fn mistake(plan: &Plan<'_>, stage: usize, text: &str) -> Diagnostic {
+fn mistake(plan: &Plan<'_>, stage: StageIndex, text: &str) -> Diagnostic {
     let stage = &plan.workflow.stages[stage];
     Diagnostic {
         code: codes::ROWS_UNKNOWN,

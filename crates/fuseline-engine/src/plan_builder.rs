@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fuseline_host::{Conditions, Isolation};
-use fuseline_workflow::{Diagnostic, Severity, Stage, Variant, Workflow};
+use fuseline_workflow::{
+    ActionIndex, Diagnostic, GroupIndex, IndexVec, KindIndex, OutputIndex, Severity, Stage,
+    StageIndex, Variant, Workflow,
+};
 use petgraph::graph::{DiGraph, NodeIndex};
 use rayon::prelude::*;
 
@@ -35,18 +38,20 @@ impl<'a> Plan<'a> {
         kinds: &'a Kinds,
         services: &Services,
         depth: Depth,
-        only: &[usize],
+        only: &[StageIndex],
     ) -> Result<Self, Vec<Diagnostic>> {
         let wanted = wanted(workflow, only);
         let mut diagnostics = Vec::new();
-        let (mut actions, mut outputs, mut whole) = (0, 0, true);
-        let mut stages = Vec::with_capacity(workflow.stages.len());
-        let mut stage_of_action = Vec::new();
-        for (number, (stage, wanted)) in workflow.stages.iter().zip(wanted).enumerate() {
+        let (mut outputs, mut whole) = (0, true);
+        let mut stages = IndexVec::new();
+        let mut stage_of_action: IndexVec<ActionId, _> = IndexVec::new();
+        for ((number, stage), wanted) in workflow.stages.iter_enumerated().zip(wanted) {
             let context = StageContext::new(workflow, stage, kinds, services, depth);
             let prepare = |bytes: &mut Vec<u8>, variant| context.prepare(variant, bytes);
             let prepared: Vec<_> = match stage.variants.len() {
-                A_POOLS_WORTH.. => stage.variants.par_iter().map_init(Vec::new, prepare).collect(),
+                A_POOLS_WORTH.. => {
+                    stage.variants.raw.par_iter().map_init(Vec::new, prepare).collect()
+                }
                 _ => {
                     let bytes = &mut Vec::new();
                     stage.variants.iter().map(|variant| prepare(bytes, variant)).collect()
@@ -61,25 +66,24 @@ impl<'a> Plan<'a> {
             }
             whole &= variants.len() == stage.variants.len();
             // Ports are declared with artifact kinds, so every name is that of one.
-            let ports: Vec<_> = stage
+            let ports: IndexVec<OutputIndex, _> = stage
                 .outputs
                 .iter()
                 .filter_map(|port| Some((port.name.clone(), port.artifact.parse().ok()?)))
                 .collect();
             let width = ports.len();
             stages.push(PlannedStage {
-                first: actions,
-                first_output: outputs,
-                outputs: ports.into(),
-                variants,
+                first: stage_of_action.next_key(),
+                first_output: outputs.into(),
+                outputs: ports,
+                variants: variants.into(),
                 wanted,
             });
-            stage_of_action.resize(stage_of_action.len() + stage.actions.len(), number as u32);
-            actions += stage.actions.len() as ActionId;
+            stage_of_action.raw.extend(stage.actions.keys().map(|_| number));
             outputs += stage.actions.len() * width;
         }
         if whole {
-            let graph = join(workflow, &stages, actions);
+            let graph = join(workflow, &stages, stage_of_action.len());
             let warnings = Vec::new();
             let isolation = services.isolation;
             let conditions = Conditions {
@@ -93,7 +97,6 @@ impl<'a> Plan<'a> {
                 stages,
                 stage_of_action,
                 graph,
-                actions,
                 outputs,
                 isolation,
                 installation,
@@ -132,13 +135,13 @@ fn say_once(diagnostics: &mut Vec<Diagnostic>) {
 }
 
 /// Marks the stages of `only` and everything they need; all when `only` is empty.
-fn wanted(workflow: &Workflow, only: &[usize]) -> Vec<bool> {
-    let mut wanted = vec![only.is_empty(); workflow.stages.len()];
+fn wanted(workflow: &Workflow, only: &[StageIndex]) -> IndexVec<StageIndex, bool> {
+    let mut wanted: IndexVec<_, _> = vec![only.is_empty(); workflow.stages.len()].into();
     for &stage in only {
         wanted[stage] = true;
     }
     // Stages are in topological order, so one pass from the end reaches every ancestor.
-    for stage in (0..workflow.stages.len()).rev().filter(|_| !only.is_empty()) {
+    for stage in workflow.stages.keys().rev().filter(|_| !only.is_empty()) {
         if wanted[stage] {
             for source in workflow.stages[stage].inputs.iter().flat_map(|input| &input.sources) {
                 wanted[source.stage] = true;
@@ -159,7 +162,7 @@ struct StageContext<'a> {
     isolation: Isolation,
     conditions: Conditions,
     /// The inputs that are read, by kind; the ports that a stage declares are those of its kind.
-    read: Vec<(usize, Arc<[PlannedInput]>)>,
+    read: Vec<(KindIndex, Arc<[PlannedInput]>)>,
 }
 
 impl<'a> StageContext<'a> {
@@ -171,7 +174,7 @@ impl<'a> StageContext<'a> {
         depth: Depth,
     ) -> Self {
         let stated = conditions::isolation(workflow, &stage.execution);
-        let mut read: Vec<(usize, Arc<[PlannedInput]>)> = Vec::new();
+        let mut read: Vec<(KindIndex, Arc<[PlannedInput]>)> = Vec::new();
         for variant in &stage.variants {
             if read.iter().all(|(kind, _)| *kind != variant.kind) {
                 read.push((variant.kind, inputs_read(stage, variant, kinds)));
@@ -236,7 +239,7 @@ fn inputs_read(stage: &Stage, variant: &Variant, kinds: &Kinds) -> Arc<[PlannedI
     let declared = variant.declared.as_ref();
     let ports = declared.map_or(&kinds.get(variant.kind).spec.inputs, |declared| &declared.inputs);
     let read = ports.iter().filter(|port| port.read).filter_map(|port| {
-        let input = stage.inputs.iter().position(|input| input.port == port.name)?;
+        let input = stage.inputs.position(|input| input.port == port.name)?;
         let many = port.arity == fuseline_workflow::Arity::Many;
         Some(PlannedInput { port: port.name.clone(), input, many })
     });
@@ -262,33 +265,33 @@ fn diagnostic(variant: &Variant, kind: &str, problem: Problem) -> Diagnostic {
 /// producers is shared.
 fn join(
     workflow: &Workflow,
-    stages: &[PlannedStage],
-    actions: ActionId,
-) -> DiGraph<(), (), ActionId> {
-    let mut graph = DiGraph::with_capacity(actions as usize, actions as usize);
+    stages: &IndexVec<StageIndex, PlannedStage>,
+    actions: usize,
+) -> DiGraph<(), (), u32> {
+    let mut graph = DiGraph::with_capacity(actions, actions);
     for _ in 0..actions {
         graph.add_node(());
     }
-    let node = |action: ActionId| NodeIndex::new(action as usize);
+    let node = |first: ActionId, index: ActionIndex| {
+        NodeIndex::new(usize::from(first) + usize::from(index))
+    };
     for (stage, planned) in workflow.stages.iter().zip(stages) {
         for source in stage.inputs.iter().flat_map(|input| &input.sources) {
             let producer = stages[source.stage].first;
-            let mut gathers = vec![None; source.groups.len()];
-            for (index, &group) in source.group_of.iter().enumerate() {
-                if group == u32::MAX {
-                    continue;
-                }
-                let consumer = node(planned.first + index as ActionId);
+            let mut gathers: IndexVec<GroupIndex, _> = vec![None; source.groups.len()].into();
+            for (index, &group) in source.group_of.iter_enumerated() {
+                let Some(group) = group else { continue };
+                let consumer = node(planned.first, index);
                 match source.groups.get(group) {
                     [] => {}
                     [only] => {
-                        graph.add_edge(node(producer + only), consumer, ());
+                        graph.add_edge(node(producer, *only), consumer, ());
                     }
                     members => {
-                        let gather = *gathers[group as usize].get_or_insert_with(|| {
+                        let gather = *gathers[group].get_or_insert_with(|| {
                             let gather = graph.add_node(());
                             for member in members {
-                                graph.add_edge(node(producer + member), gather, ());
+                                graph.add_edge(node(producer, *member), gather, ());
                             }
                             gather
                         });

@@ -7,14 +7,15 @@
 use fuseline_host::worker::Layers;
 use fuseline_host::{Conditions, Isolation};
 use fuseline_workflow::{
-    Axis, Diagnostic, Groups, InputSource, NO_GROUP, Place, Stage, Variant, WorkflowOutput,
+    ActionIndex, Axis, AxisIndex, Diagnostic, GroupIndex, Groups, IndexVec, InputSource, Place,
+    PointIndex, Stage, StageIndex, Variant, WorkflowOutput,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::environment::Environment;
 use crate::kind::{PreparedStage, StageKind};
-use crate::plan::{ActionId, Plan, Producer};
+use crate::plan::{ActionId, NodeId, Plan, Producer};
 use crate::provenance::action_label;
 use crate::services::Services;
 use crate::{codes, conditions};
@@ -23,9 +24,9 @@ use crate::{codes, conditions};
 #[derive(Clone, Copy)]
 pub struct PlannedAction<'p> {
     plan: &'p Plan<'p>,
-    stage: usize,
+    stage: StageIndex,
     /// Its index within its stage.
-    index: usize,
+    index: ActionIndex,
 }
 
 impl PartialEq for PlannedAction<'_> {
@@ -47,7 +48,7 @@ impl<'p> PlannedAction<'p> {
 
     /// The action's number in its plan.
     pub fn id(&self) -> ActionId {
-        self.plan.stages[self.stage].first + self.index as ActionId
+        self.plan.action_of(self.stage, self.index)
     }
 
     /// The name of its stage.
@@ -89,10 +90,9 @@ impl<'p> PlannedAction<'p> {
     /// Actions that arrive at an input, in order; none if the kind does not read it.
     pub fn inputs(&self, port: &str) -> impl Iterator<Item = Self> + use<'p> {
         let Self { plan, stage, index } = *self;
-        let input = self.written().inputs.iter().position(|input| input.port == port);
+        let input = self.written().inputs.position(|input| input.port == port);
         let producers = input.map(|input| plan.producers(stage, index, input));
-        let action =
-            move |of: Producer<'_>| Self { plan, stage: of.source.stage, index: of.index as usize };
+        let action = move |of: Producer<'_>| Self { plan, stage: of.source.stage, index: of.index };
         producers.into_iter().flatten().map(action)
     }
 
@@ -119,7 +119,7 @@ impl<'p> PlannedAction<'p> {
     }
 
     /// The sets of actions that arrive at some inputs: the same numbers where the same actions do.
-    fn arrivals(&self, ports: &[&str]) -> Vec<u32> {
+    fn arrivals(&self, ports: &[&str]) -> Vec<Option<GroupIndex>> {
         let inputs =
             self.written().inputs.iter().filter(|input| ports.contains(&input.port.as_str()));
         inputs.flat_map(|input| &input.sources).map(|source| source.group_of[self.index]).collect()
@@ -128,7 +128,7 @@ impl<'p> PlannedAction<'p> {
 
 impl<'a> Plan<'a> {
     /// True if the label of a cohort that a stage gives is a number (`regression: true`).
-    pub fn gives_numbers(&self, stage: usize) -> bool {
+    pub fn gives_numbers(&self, stage: StageIndex) -> bool {
         self.stages[stage].variants.iter().any(|variant| variant.stage.gives_numbers())
     }
 
@@ -147,11 +147,11 @@ pub struct PlanSite<'p> {
     /// Services from outside.
     pub services: &'p Services,
     plan: &'p Plan<'p>,
-    stage: usize,
-    /// The actions of the stage that have the options at hand, by their indices within it.
-    actions: &'p [u32],
+    stage: StageIndex,
+    /// The actions of the stage that have the options at hand.
+    actions: &'p [ActionIndex],
     /// For each action whether its label is a number; empty where none is.
-    numbers: &'p [bool],
+    numbers: &'p IndexVec<ActionId, bool>,
     found: Found,
 }
 
@@ -159,7 +159,7 @@ impl<'p> PlanSite<'p> {
     /// The actions of the stage that have the options at hand.
     pub fn actions(&self) -> impl Iterator<Item = PlannedAction<'p>> + use<'p> {
         let Self { plan, stage, actions, .. } = *self;
-        actions.iter().map(move |&index| PlannedAction { plan, stage, index: index as usize })
+        actions.iter().map(move |&index| PlannedAction { plan, stage, index })
     }
 
     /// Conditions of the rules of the stage: isolation, and conditions that the workflow states.
@@ -184,28 +184,28 @@ impl<'p> PlanSite<'p> {
 
     /// True if the label behind an action is a number (`regression: true`).
     pub fn is_regression(&self, action: PlannedAction<'p>) -> bool {
-        self.numbers.get(action.id() as usize).is_some_and(|is| *is)
+        self.numbers.get(action.id()).is_some_and(|is| *is)
     }
 
     /// All actions of the plan.
     pub fn all_actions(&self) -> impl Iterator<Item = PlannedAction<'p>> + use<'p> {
         let plan = self.plan;
-        plan.workflow.stages.iter().enumerate().flat_map(move |(stage, of)| {
-            (0..of.actions.len()).map(move |index| PlannedAction { plan, stage, index })
+        plan.workflow.stages.iter_enumerated().flat_map(move |(stage, of)| {
+            of.actions.keys().map(move |index| PlannedAction { plan, stage, index })
         })
     }
 
     /// The actions that read an output of this stage, each with the input by which they do.
     pub fn readers(&self) -> impl Iterator<Item = (PlannedAction<'p>, &'p str)> + use<'p> {
         let (plan, read) = (self.plan, self.stage);
-        plan.workflow.stages.iter().enumerate().flat_map(move |(stage, of)| {
+        plan.workflow.stages.iter_enumerated().flat_map(move |(stage, of)| {
             let reads = of.inputs.iter().filter_map(move |input| {
                 let source = input.sources.iter().find(|source| source.stage == read)?;
                 Some((input.port.as_str(), source))
             });
             reads.flat_map(move |(port, source)| {
-                let groups = source.group_of.iter().enumerate();
-                let reading = groups.filter(|(_, group)| **group != NO_GROUP);
+                let groups = source.group_of.iter_enumerated();
+                let reading = groups.filter(|(_, group)| group.is_some());
                 reading.map(move |(index, _)| (PlannedAction { plan, stage, index }, port))
             })
         })
@@ -215,7 +215,7 @@ impl<'p> PlanSite<'p> {
     pub fn gathered(&self, port: &str) -> Vec<&'p str> {
         let inputs = self.plan.workflow.stages[self.stage].inputs.iter();
         let sources = inputs.filter(|input| input.port == port).flat_map(|input| &input.sources);
-        let mut axes: Vec<usize> =
+        let mut axes: Vec<AxisIndex> =
             sources.flat_map(|source| source.gathered_axes.iter().copied()).collect();
         axes.sort_unstable();
         axes.dedup();
@@ -273,10 +273,10 @@ pub(crate) struct Found {
 pub(crate) fn check(plan: &Plan<'_>, services: &Services) -> Found {
     let mut found = Found::default();
     let numbers = numbers(plan);
-    for (stage, planned) in plan.stages.iter().enumerate() {
+    for (stage, planned) in plan.stages.iter_enumerated() {
         let by_variant = actions_by_variant(&plan.workflow.stages[stage]);
         for (variant, of) in planned.variants.iter().enumerate() {
-            let actions = by_variant.get(variant as u32);
+            let actions = by_variant.get(variant.into());
             let mut site = PlanSite { services, plan, stage, actions, numbers: &numbers, found };
             site.check_numbers(&*of.stage);
             of.stage.check_plan(&mut site);
@@ -291,8 +291,8 @@ pub(crate) fn check(plan: &Plan<'_>, services: &Services) -> Found {
 
 /// The actions of a stage by the variant that they have.
 fn actions_by_variant(stage: &Stage) -> Groups {
-    let variants = (0..stage.actions.len()).map(|action| stage.actions.variant(action) as u32);
-    Groups::collect(stage.variants.len(), variants)
+    let variant = |action| Some(usize::from(stage.actions.variant(action)).into());
+    Groups::collect(stage.variants.len(), stage.actions.keys().map(variant))
 }
 
 /// Errors for required layers of the sandbox that this system lacks, and a warning for others that
@@ -332,25 +332,27 @@ fn layers(plan: &Plan<'_>) -> Vec<Diagnostic> {
 
 /// For each action whether a cohort upstream of it, or its own, has a label that is a number; empty
 /// where none has.
-fn numbers(plan: &Plan<'_>) -> Vec<bool> {
+fn numbers(plan: &Plan<'_>) -> IndexVec<ActionId, bool> {
     let gives = |of: &crate::plan::PlannedVariant| of.stage.gives_numbers();
-    if !(0..plan.stages.len()).any(|stage| plan.gives_numbers(stage)) {
-        return Vec::new();
+    if !plan.stages.keys().any(|stage| plan.gives_numbers(stage)) {
+        return IndexVec::new();
     }
-    let mut marked = vec![false; plan.graph.node_count()];
-    let mut stack: Vec<ActionId> = (0..plan.stages.len())
-        .flat_map(|stage| plan.actions_of(stage))
+    let mut marked: IndexVec<NodeId, _> = vec![false; plan.graph.node_count()].into();
+    let mut stack: Vec<NodeId> = plan
+        .actions()
         .filter(|&action| {
             let (stage, index) = plan.stage_of(action);
             gives(plan.variant(stage, index))
         })
+        .map(NodeId::from)
         .collect();
     while let Some(node) = stack.pop() {
-        if !std::mem::replace(&mut marked[node as usize], true) {
+        if !std::mem::replace(&mut marked[node], true) {
             stack.extend(plan.dependents(node));
         }
     }
-    marked
+    marked.raw.truncate(plan.len());
+    marked.raw.into()
 }
 
 /// A warning for a table that is given out under the name of another form.
@@ -369,7 +371,7 @@ fn form(plan: &Plan<'_>, output: &WorkflowOutput) -> Option<Diagnostic> {
 
 /// A warning for each axis of a stage along which all its actions are the same: same options, same
 /// inputs.
-fn axes_without_effect(plan: &Plan<'_>, number: usize) -> Vec<Diagnostic> {
+fn axes_without_effect(plan: &Plan<'_>, number: StageIndex) -> Vec<Diagnostic> {
     let stage = &plan.workflow.stages[number];
     if plan.stages[number].variants.iter().any(|variant| plan.kinds.get(variant.kind).reads_point) {
         return Vec::new();
@@ -386,8 +388,9 @@ fn axes_without_effect(plan: &Plan<'_>, number: usize) -> Vec<Diagnostic> {
         stage.variants.len() == 1 || has_one_variant_along(stage, place)
     };
     let several = |place: &usize| {
-        let coords = |action| stage.actions.coords(action)[*place];
-        (1..stage.actions.len()).any(|action| coords(action) != coords(0))
+        let mut coords = stage.actions.keys().map(|action| stage.actions.coords(action)[*place]);
+        let first = coords.next();
+        coords.any(|coord| Some(coord) != first)
     };
     (0..stage.over.len())
         .filter(several)
@@ -410,9 +413,9 @@ fn axes_without_effect(plan: &Plan<'_>, number: usize) -> Vec<Diagnostic> {
 /// stage's axes.
 fn has_one_variant_along(stage: &Stage, place: usize) -> bool {
     let mut variant_of = std::collections::BTreeMap::new();
-    (0..stage.actions.len()).all(|action| {
+    stage.actions.keys().all(|action| {
         let mut others = stage.actions.coords(action).to_vec();
-        others[place] = 0;
+        others[place] = PointIndex::default();
         let variant = stage.actions.variant(action);
         *variant_of.entry(others).or_insert(variant) == variant
     })

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use fuseline_artifact::Digest;
+use fuseline_workflow::{IndexVec, OutputIndex, VariantIndex};
 use serde_json::Value;
 
 use crate::cautions::ActionCautions;
@@ -16,7 +17,7 @@ use crate::plan::{ActionId, Plan, PlannedRule};
 pub(crate) fn collect(
     plan: &Plan<'_>,
     includes: impl Fn(ActionId) -> bool,
-    digest: impl Fn(ActionId, usize) -> Option<Digest>,
+    digest: impl Fn(ActionId, OutputIndex) -> Option<Digest>,
     cautions: Vec<ActionCautions>,
     discovered: &BTreeMap<ActionId, Vec<DiscoveredFile>>,
 ) -> Provenance {
@@ -51,11 +52,11 @@ pub(crate) fn collect(
         ..Provenance::default()
     };
     let (mut joined, mut connected) = (BTreeSet::new(), BTreeSet::new());
-    for (number, stage) in workflow.stages.iter().enumerate() {
+    for (number, stage) in workflow.stages.iter_enumerated() {
         let actions: Vec<_> = plan.actions_of(number).filter(|&action| includes(action)).collect();
         let Some(&first) = actions.first() else { continue };
         let kind = plan.kind_name(first);
-        let mut seen = vec![false; plan.stages[number].variants.len()];
+        let mut seen: IndexVec<VariantIndex, _> = vec![false; stage.variants.len()].into();
         for &action in &actions {
             let (_, index) = plan.stage_of(action);
             if !std::mem::replace(&mut seen[stage.actions.variant(index)], true) {
@@ -86,7 +87,7 @@ pub(crate) fn collect(
         }
         if stage.inputs.is_empty() {
             for action in actions {
-                if let Some(digest) = digest(action, 0) {
+                if let Some(digest) = digest(action, OutputIndex::default()) {
                     provenance.sources.push((plan.action_label(action), digest.to_string()));
                 }
             }
@@ -125,8 +126,8 @@ pub fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// A parameter for people. A path is relative to the workflow's folder, and keeps its last component
-/// only where it lies elsewhere: where a file lies is not part of a result.
+/// A parameter for people. A path is relative to the workflow's folder, and keeps its last
+/// component only where it lies elsewhere: where a file lies is not part of a result.
 fn text(value: &Value, folder: &Path) -> String {
     match value {
         Value::String(text) => match Path::new(text) {

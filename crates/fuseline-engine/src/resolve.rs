@@ -1,18 +1,20 @@
 //! Computes action keys as digests become known, and looks them up.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use fuseline_artifact::{ArtifactKind, Digest};
 use fuseline_cache::{ActionKey, ActionRecord, Made};
+use fuseline_workflow::{
+    ActionIndex, GroupIndex, IndexVec, InputIndex, InputSource, OutputIndex, StageIndex,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::cautions::ActionCautions;
 use crate::discovered::{DiscoveredFile, is_discovered};
 use crate::inputs::{Point, Provenance};
 use crate::key::{ENCODING, Field, encode_field, encode_text, owned_fields};
-use crate::plan::{ActionId, Plan, PlannedInput};
+use crate::plan::{ActionId, OutputSlot, Plan, PlannedInput};
 use crate::provenance;
 
 /// An artifact that arrives at an action.
@@ -34,8 +36,8 @@ pub struct ResolvedInput {
 pub(crate) fn resolve_inputs<'p, 'a>(
     plan: &'p Plan<'a>,
     action: ActionId,
-    inputs: impl Iterator<Item = (&'p str, usize)>,
-    digest: impl Fn(ActionId, usize) -> Option<Digest>,
+    inputs: impl Iterator<Item = (&'p str, InputIndex)>,
+    digest: impl Fn(ActionId, OutputIndex) -> Option<Digest>,
 ) -> impl Iterator<Item = Option<ResolvedInput>> {
     let (stage, index) = plan.stage_of(action);
     let producers = inputs.flat_map(move |(port, input)| {
@@ -46,7 +48,7 @@ pub(crate) fn resolve_inputs<'p, 'a>(
         let from = &plan.workflow.stages[source.stage];
         Some(ResolvedInput {
             port: port.to_owned(),
-            point: plan.labels(from, producer.index as usize, &source.gathered_axes),
+            point: plan.labels(from, producer.index, &source.gathered_axes),
             kind: plan.stages[source.stage].outputs[source.output].1,
             digest: digest(producer.action, source.output)?,
         })
@@ -57,31 +59,31 @@ pub(crate) fn resolve_inputs<'p, 'a>(
 pub(crate) struct Resolver<'p, 'a> {
     pub plan: &'p Plan<'a>,
     /// Every output, once known.
-    known: Vec<Option<Made>>,
+    known: IndexVec<OutputSlot, Option<Made>>,
     /// The cautions of actions that have any.
     cautions: BTreeMap<ActionId, Made>,
     /// The files that actions were found to have read.
     discovered: BTreeMap<ActionId, Vec<DiscoveredFile>>,
     /// Digests of the groups of producers that several actions share, each once it is needed, by
-    /// stage, input and source.
-    groups: BTreeMap<(usize, usize, usize), Vec<OnceLock<Digest>>>,
+    /// stage, input and place of the source.
+    groups: BTreeMap<(StageIndex, InputIndex, usize), IndexVec<GroupIndex, OnceLock<Digest>>>,
 }
 
 impl<'p, 'a> Resolver<'p, 'a> {
     pub fn new(plan: &'p Plan<'a>) -> Self {
         let mut groups = BTreeMap::new();
-        for (number, stage) in plan.workflow.stages.iter().enumerate() {
-            for (input, of) in stage.inputs.iter().enumerate() {
+        for (number, stage) in plan.workflow.stages.iter_enumerated() {
+            for (input, of) in stage.inputs.iter_enumerated() {
                 for (at, source) in of.sources.iter().enumerate() {
                     // Groups that no two actions share are not worth remembering.
                     if source.groups.len() < source.group_of.len() {
                         let digests = vec![OnceLock::new(); source.groups.len()];
-                        groups.insert((number, input, at), digests);
+                        groups.insert((number, input, at), digests.into());
                     }
                 }
             }
         }
-        let known = vec![None; plan.outputs];
+        let known = vec![None; plan.outputs].into();
         let (cautions, discovered) = Default::default();
         Self { plan, known, cautions, discovered, groups }
     }
@@ -89,9 +91,9 @@ impl<'p, 'a> Resolver<'p, 'a> {
     /// Records an action's outputs: the declared ones, and its cautions behind them if there
     /// are any.
     pub fn learn(&mut self, action: ActionId, outputs: &[Made]) {
-        let slots = self.slots(action);
-        let (declared, cautions) = outputs.split_at(slots.len().min(outputs.len()));
-        for (known, made) in self.known[slots].iter_mut().zip(declared) {
+        let known = &mut self.known.raw[self.plan.output_slots(action)];
+        let (declared, cautions) = outputs.split_at(known.len().min(outputs.len()));
+        for (known, made) in known.iter_mut().zip(declared) {
             *known = Some(*made);
         }
         match cautions.first() {
@@ -113,12 +115,6 @@ impl<'p, 'a> Resolver<'p, 'a> {
         &self.discovered
     }
 
-    /// The places of an action's declared outputs in the table.
-    fn slots(&self, action: ActionId) -> Range<usize> {
-        let first = self.plan.output_slot(action, 0);
-        first..first + self.plan.stages[self.plan.stage_of(action).0].outputs.len()
-    }
-
     /// The cautions of the actions that are wanted, in the plan's order; their texts are not read.
     pub fn cautions(&self, wanted: impl Fn(ActionId) -> bool) -> Vec<ActionCautions> {
         let cautions = self.cautions.iter().filter(|(action, _)| wanted(**action));
@@ -138,7 +134,7 @@ impl<'p, 'a> Resolver<'p, 'a> {
     }
 
     /// The digest of one output of an action, if it is known.
-    pub fn digest(&self, action: ActionId, output: usize) -> Option<Digest> {
+    pub fn digest(&self, action: ActionId, output: OutputIndex) -> Option<Digest> {
         self.known[self.plan.output_slot(action, output)].map(|made| made.digest)
     }
 
@@ -183,7 +179,12 @@ impl<'p, 'a> Resolver<'p, 'a> {
     }
 
     /// One digest for everything that arrives at an input.
-    fn input_digest(&self, stage: usize, index: usize, input: &PlannedInput) -> Option<Digest> {
+    fn input_digest(
+        &self,
+        stage: StageIndex,
+        index: ActionIndex,
+        input: &PlannedInput,
+    ) -> Option<Digest> {
         let plan = self.plan;
         if !input.many {
             let producer = plan.producers(stage, index, input.input).next()?;
@@ -192,12 +193,9 @@ impl<'p, 'a> Resolver<'p, 'a> {
         let mut whole = blake3::Hasher::new();
         let sources = &plan.workflow.stages[stage].inputs[input.input].sources;
         for (number, source) in sources.iter().enumerate() {
-            let group = source.group_of[index];
-            if group == u32::MAX {
-                continue;
-            }
+            let Some(group) = source.group_of[index] else { continue };
             let shared = self.groups.get(&(stage, input.input, number));
-            let shared = shared.and_then(|groups| groups.get(group as usize));
+            let shared = shared.and_then(|groups| groups.get(group));
             let digest = match shared.and_then(OnceLock::get) {
                 Some(digest) => *digest,
                 None => self.group_digest(source, group)?,
@@ -208,18 +206,19 @@ impl<'p, 'a> Resolver<'p, 'a> {
         Some(Digest::from(*whole.finalize().as_bytes()))
     }
 
-    fn group_digest(&self, source: &fuseline_workflow::InputSource, group: u32) -> Option<Digest> {
+    fn group_digest(&self, source: &InputSource, group: GroupIndex) -> Option<Digest> {
         let plan = self.plan;
         let stage = &plan.workflow.stages[source.stage];
-        let first = plan.stages[source.stage].first;
         let mut bytes = Vec::new();
         for &member in source.groups.get(group) {
-            for (number, axis, label) in plan.coordinates(stage, member as usize) {
+            for (number, axis, label) in plan.coordinates(stage, member) {
                 if source.gathered_axes.contains(&number) {
                     encode_field(&mut bytes, axis, label);
                 }
             }
-            bytes.extend(self.digest(first + member, source.output)?.as_bytes());
+            bytes.extend(
+                self.digest(plan.action_of(source.stage, member), source.output)?.as_bytes(),
+            );
         }
         Some(Digest::hash(bytes))
     }
@@ -233,23 +232,25 @@ impl<'p, 'a> Resolver<'p, 'a> {
         resolve_inputs(self.plan, action, read, digest).flatten().collect()
     }
 
-    /// All outputs, by their places in the table, and the files that actions were found to have
+    /// All outputs, and the files that actions were found to have
     /// read.
-    pub fn into_known(self) -> (Vec<Option<Made>>, BTreeMap<ActionId, Vec<DiscoveredFile>>) {
+    pub fn into_known(
+        self,
+    ) -> (IndexVec<OutputSlot, Option<Made>>, BTreeMap<ActionId, Vec<DiscoveredFile>>) {
         (self.known, self.discovered)
     }
 
     /// The outputs of an action and its cautions, as [`Resolver::learn`] takes them, when all are
     /// known.
     pub fn outputs(&self, action: ActionId) -> Option<Vec<Made>> {
-        let declared = self.known[self.slots(action)].iter().copied();
+        let declared = self.known.raw[self.plan.output_slots(action)].iter().copied();
         declared.chain(self.cautions.get(&action).map(|made| Some(*made))).collect()
     }
 
     /// Origin of everything upstream of an action.
     pub fn provenance(&self, action: ActionId) -> Arc<Provenance> {
         let upstream = self.plan.upstream(action);
-        let includes = |action: ActionId| upstream[action as usize];
+        let includes = |action: ActionId| upstream[action];
         let digest = |action, output| self.digest(action, output);
         let cautions = self.cautions(includes);
         Arc::new(provenance::collect(self.plan, includes, digest, cautions, &self.discovered))

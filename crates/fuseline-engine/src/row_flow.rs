@@ -212,7 +212,7 @@ impl<'a> RowFlow<'a> {
     pub fn fold(&mut self, port: &str, fold: i64) -> Fold {
         self.input(port);
         let split = self.offered.producers.iter().find(|(name, _)| *name == port);
-        Fold { split: split.map_or(ActionId::MAX, |(_, action)| *action), fold }
+        Fold { split: split.map(|(_, action)| *action), fold }
     }
 
     /// Declares the rows of an output and what shaped it.

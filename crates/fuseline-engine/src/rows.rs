@@ -10,9 +10,9 @@ use crate::plan::ActionId;
 /// One fold of one split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fold {
-    /// The action that made the split; folds of different splits have nothing to do with each
-    /// other.
-    pub split: ActionId,
+    /// The action that made the split, where one arrives; folds of different splits have nothing
+    /// to do with each other.
+    pub split: Option<ActionId>,
     /// The fold's number.
     pub fold: i64,
 }
@@ -155,10 +155,11 @@ impl Rows {
             Atom::External => has(atom),
             _ if all => true,
             Atom::Test(fold) => {
-                has(atom)
-                    || own.iter().take_while(|own| !matches!(own, Atom::Test(_))).any(
-                        |own| matches!(own, Atom::Train(train) if train.split == fold.split && train != fold),
-                    )
+                let holds = |own: &Atom| match own {
+                    Atom::Train(train) => train.split == fold.split && train != fold,
+                    _ => false,
+                };
+                has(atom) || own.iter().take_while(|own| !matches!(own, Atom::Test(_))).any(holds)
             }
             _ => has(atom),
         })
@@ -239,7 +240,9 @@ impl Rows {
     /// Names the set. `split`: what the split of a fold is called; nothing where there is only one.
     pub(crate) fn words(&self, split: &dyn Fn(ActionId) -> Option<String>) -> String {
         let mut words: Vec<Cow<'static, str>> = Vec::new();
-        let of = |at: ActionId| split(at).map_or_else(String::new, |name| format!(" of {name}"));
+        let of = |of: Option<ActionId>| {
+            of.and_then(split).map_or_else(String::new, |name| format!(" of {name}"))
+        };
         let mut rest = self.atoms();
         while let [atom, more @ ..] = rest {
             rest = more;
@@ -248,13 +251,12 @@ impl Rows {
                 Atom::All => "all rows".into(),
                 Atom::Train(fold) => format!("train(fold {}{})", fold.fold, of(fold.split)).into(),
                 Atom::Test(first) => {
-                    let same = |atom: &&Atom| matches!(atom, Atom::Test(fold) if fold.split == first.split);
-                    let (tests, others) = more.split_at(more.iter().take_while(same).count());
-                    rest = others;
-                    let folds: Vec<i64> = std::iter::once(atom)
-                        .chain(tests)
-                        .filter_map(|atom| if let Atom::Test(fold) = atom { Some(fold.fold) } else { None })
-                        .collect();
+                    let others = more.iter().map_while(|atom| match atom {
+                        Atom::Test(fold) if fold.split == first.split => Some(fold.fold),
+                        _ => None,
+                    });
+                    let folds: Vec<i64> = std::iter::once(first.fold).chain(others).collect();
+                    rest = &more[folds.len() - 1..];
                     format!("test({}{})", numbers(&folds), of(first.split)).into()
                 }
             });
@@ -268,7 +270,7 @@ impl Rows {
     }
 
     /// The splits of the folds that it names.
-    pub(crate) fn splits(&self) -> impl Iterator<Item = ActionId> + '_ {
+    pub(crate) fn splits(&self) -> impl Iterator<Item = Option<ActionId>> + '_ {
         self.atoms().iter().filter_map(|atom| match atom {
             Atom::Train(fold) | Atom::Test(fold) => Some(fold.split),
             Atom::External | Atom::All => None,
@@ -277,7 +279,7 @@ impl Rows {
 }
 
 /// The split that all atoms are of; they are canonical and not external.
-fn only_split(atoms: &[Atom]) -> Option<ActionId> {
+fn only_split(atoms: &[Atom]) -> Option<Option<ActionId>> {
     match atoms {
         [Atom::Train(fold)] => Some(fold.split),
         // Sorted: when the first and the last are of one split, so are all between.
@@ -344,7 +346,7 @@ impl fmt::Display for Rows {
 
 impl fmt::Debug for Rows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.words(&|split| Some(split.to_string())))
+        f.write_str(&self.words(&|split| Some(usize::from(split).to_string())))
     }
 }
 

@@ -141,7 +141,8 @@ impl<'a> RunRecord<'a> {
     /// Appends an event, with the milliseconds since the run began.
     pub fn note(&mut self, event: &Event) {
         let milliseconds = self.run.started.elapsed().as_millis();
-        self.lines.extend(format!("{{\"milliseconds\":{milliseconds}").bytes());
+        // Writing to memory does not fail.
+        let _ = write!(self.lines, "{{\"milliseconds\":{milliseconds}");
         // The event's brace becomes a comma, and two mappings one.
         let brace = self.lines.len();
         let written = serde_json::to_writer(&mut self.lines, event).map_err(io::Error::from);
@@ -163,8 +164,8 @@ impl<'a> RunRecord<'a> {
     }
 
     /// Writes the manifest, and remembers the keys so that the next plan can say what changed.
-    /// `files`: every file that was read. `keep` gets what the next run leaves behind if nothing changes, and keeps it meanwhile.
-    /// Gives the last event.
+    /// `files`: every file that was read. `keep` gets what the next run leaves behind if nothing
+    /// changes, and keeps it meanwhile. Gives the last event.
     pub fn finish(
         &mut self,
         plan: &Plan<'_>,
@@ -267,9 +268,9 @@ pub struct Unchanged {
 
 /// Counts the actions that the run wanted by their last states.
 fn counts(plan: &Plan<'_>, outcome: &Outcome) -> ActionCounts {
-    let wanted = (0..plan.actions).filter(|&action| plan.wants(action));
+    let wanted = plan.actions().filter(|&action| plan.wants(action));
     let mut counts = ActionCounts { duplicates: outcome.duplicates, ..ActionCounts::default() };
-    for state in wanted.map(|action| outcome.states[action as usize]) {
+    for state in wanted.map(|action| outcome.states[action]) {
         match state {
             ActionState::Cached => counts.cached += 1,
             ActionState::Done => counts.done += 1,
@@ -282,12 +283,12 @@ fn counts(plan: &Plan<'_>, outcome: &Outcome) -> ActionCounts {
 
 /// Remembers the keys of all actions whose outputs are there.
 fn remember(cache: &Cache, plan: &Plan<'_>, outcome: &Outcome) -> Result<(), CacheError> {
-    let known = (0..plan.actions).filter(|&of| outcome.states[of as usize].is_made());
-    let keys = known.filter_map(|of| Some((plan.action_label(of), outcome.keys[of as usize]?)));
+    let known = plan.actions().filter(|&of| outcome.states[of].is_made());
+    let keys = known.filter_map(|of| Some((plan.action_label(of), outcome.keys[of]?)));
     cache.remember(&plan.workflow().name, keys)
 }
 
-/// The part of a [`Manifest`] that is about one run.
+/// The part of a [`Manifest`](crate::Manifest) that is about one run.
 #[derive(Serialize)]
 struct AboutRun<'a> {
     format: u32,
@@ -304,7 +305,8 @@ struct AboutRun<'a> {
     remote: Option<&'a Value>,
 }
 
-/// The part of a [`Manifest`] that is about the plan, as JSON without its first brace, in parts.
+/// The part of a [`Manifest`](crate::Manifest) that is about the plan, as JSON without its first
+/// brace, in parts.
 struct AboutBoth {
     /// In this run.
     now: Vec<Bytes>,
@@ -323,7 +325,7 @@ fn about_plan(
 ) -> io::Result<AboutBoth> {
     let workflow = plan.workflow();
     let plugins = plan.rules().into_iter().map(|rule| (rule.id.clone(), rule.digest)).collect();
-    let stages = workflow.stages.iter().enumerate().map(|(number, stage)| ManifestStage {
+    let stages = workflow.stages.iter_enumerated().map(|(number, stage)| ManifestStage {
         name: stage.name.clone(),
         outputs: plan.stages[number]
             .outputs
@@ -350,7 +352,7 @@ fn about_plan(
     let mut stages = workflow.stages.iter();
     let is_repeatable =
         outcome.states.iter().all(|of| of.is_made()) && stages.all(|stage| stage.execution.cache);
-    let wanted: Vec<_> = (0..plan.actions).filter(|&of| plan.wants(of)).collect();
+    let wanted: Vec<_> = plan.actions().filter(|&of| plan.wants(of)).collect();
     let first = wanted.first().copied();
     let about = |part: &[ActionId]| about_actions(plan, outcome, part, first);
     let parts: Vec<_> = match threads {
@@ -378,7 +380,7 @@ fn about_actions(
     // From the first action on that the next run will say something else of.
     let mut next: Option<Vec<u8>> = None;
     for &of in actions {
-        let (start, state) = (now.len(), outcome.states[of as usize]);
+        let (start, state) = (now.len(), outcome.states[of]);
         write(&mut now, of, state)?;
         if state == ActionState::Cached {
             next.iter_mut().for_each(|next| next.extend_from_slice(&now[start..]));
@@ -392,7 +394,7 @@ fn about_actions(
     Ok((now, next))
 }
 
-/// The part of a [`Manifest`] that is about the plan.
+/// The part of a [`Manifest`](crate::Manifest) that is about the plan.
 #[derive(Serialize)]
 struct AboutPlan<'a> {
     fuseline_version: &'a str,
@@ -412,17 +414,19 @@ struct AboutPlan<'a> {
 fn action(plan: &Plan<'_>, outcome: &Outcome, of: ActionId, state: ActionState) -> ManifestAction {
     let (stage, _) = plan.stage_of(of);
     let known = state.is_made();
-    let outputs = plan.stages[stage].outputs.len();
+    let outputs = known.then(|| plan.stages[stage].outputs.keys());
     // A cached action was not executed by the run that says so.
     let executed = outcome.executed.get(&of).filter(|_| state != ActionState::Cached);
     let failure = outcome.failures.binary_search_by_key(&of, |failure| failure.action);
     let failure = failure.ok().map(|at| &outcome.failures[at]);
     ManifestAction {
-        stage,
+        stage: stage.into(),
         action: plan.action_label(of),
         state: state.name().to_owned(),
-        key: outcome.keys[of as usize],
-        outputs: (0..if known { outputs } else { 0 })
+        key: outcome.keys[of],
+        outputs: outputs
+            .into_iter()
+            .flatten()
             .filter_map(|output| outcome.output(plan, of, output))
             .collect(),
         reason: executed.map(|executed| executed.reason.clone()),

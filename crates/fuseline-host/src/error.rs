@@ -47,7 +47,10 @@ pub enum HostError {
         reason: String,
     },
     /// Built for another ABI.
-    #[error("{} is built for ABI {}.{}, this host speaks {}.{}", .path.display(), .found.0, .found.1, abi::ABI_MAJOR, abi::ABI_MINOR)]
+    #[error(
+        "{} is built for ABI {}.{}, this host speaks {}.{}",
+        .path.display(), .found.0, .found.1, abi::ABI_MAJOR, abi::ABI_MINOR
+    )]
     OtherAbi {
         /// The file.
         path: PathBuf,
@@ -65,7 +68,10 @@ pub enum HostError {
         found: Digest,
     },
     /// The lock names another digest.
-    #[error("{id}{} is locked to the digest {locked}, and {} has {found}", spaced(.version), .path.display())]
+    #[error(
+        "{id}{} is locked to the digest {locked}, and {} has {found}",
+        spaced(.version), .path.display()
+    )]
     Locked {
         /// The rule.
         id: String,
@@ -80,7 +86,8 @@ pub enum HostError {
     },
     /// The lock names the rule for other platforms alone.
     #[error(
-        "{id} is locked for {} and not for {platform}, the platform of {}", .platforms.join(", "), .path.display()
+        "{id} is locked for {} and not for {platform}, the platform of {}",
+        .platforms.join(", "), .path.display()
     )]
     LockedElsewhere {
         /// The rule.
@@ -175,7 +182,8 @@ pub enum HostError {
     /// The rule answers the same question otherwise when it is asked again.
     #[error(
         "{id} does not predict row {row} the same when it is asked again in another process, \
-         among other rows: the probability of {class} was {first} and is {again}{}", in_permutation(.permutation)
+         among other rows: the probability of {class} was {first} and is {again}{}",
+        in_permutation(.permutation)
     )]
     Inconsistent {
         /// The rule.

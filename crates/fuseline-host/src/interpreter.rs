@@ -1,6 +1,9 @@
 //! The interpreter of Python rules and programs.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -34,6 +37,11 @@ paths = sysconfig.get_paths()
 folders = [paths['purelib'], paths['platlib'], *site.getsitepackages(), site.getusersitepackages()]
 print('%d.%d.%d' % sys.version_info[:3], *dict.fromkeys(folders), sep='\\n')";
 
+/// A program that prints the path of an interpreter's file, its device and its inode, a line each.
+const TELL_FILE: &str = "import os, sys
+file = os.stat(sys.executable)
+print(sys.executable, file.st_dev, file.st_ino, sep='\\n')";
+
 /// An interpreter that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InterpreterError {
@@ -46,7 +54,10 @@ pub enum InterpreterError {
         named_by: String,
     },
     /// It does not start, or does not say its version.
-    #[error("the Python interpreter {} ({named_by}) does not tell its version: {reason}", .program.display())]
+    #[error(
+        "the Python interpreter {} ({named_by}) does not tell its version: {reason}",
+        .program.display()
+    )]
     Silent {
         /// The program.
         program: PathBuf,
@@ -64,17 +75,27 @@ pub const CHOOSE_INTERPRETER: &str = "`python: PATH` in the workflow or `python 
 /// The names under which a system has Python, in the order in which they are looked for.
 const NAMES: [&str; 2] = ["python3", "python"];
 
+/// Source of an interpreter that nobody stated.
+const PATH: &str = "PATH";
+
 impl Interpreter {
     /// The interpreter that is in force: the one that is stated, else that of `VIRTUAL_ENV`, else
-    /// `python3` on PATH. Errors when the one that is named is not there; no other takes its place.
+    /// `python3` on PATH, behind the script of pyenv or asdf that may stand there. Errors when the
+    /// one that is named is not there; no other takes its place.
     pub fn find(stated: Option<&Sourced<PathBuf>>) -> Result<Self, InterpreterError> {
+        let found = Self::find_program(stated)?;
+        Ok(if found.named_by == PATH { found.behind_shim() } else { found })
+    }
+
+    /// The same without starting anything: on PATH a script may stand for it.
+    pub fn find_program(stated: Option<&Sourced<PathBuf>>) -> Result<Self, InterpreterError> {
         if let Some(Sourced { value, origin }) = stated {
             let named_by = format!("`python`, {origin}");
             return Self::named(value, named_by);
         }
         match std::env::var_os("VIRTUAL_ENV").filter(|folder| !folder.is_empty()) {
             Some(folder) => Self::named(Path::new(&folder), "VIRTUAL_ENV".to_owned()),
-            None => Self::named(Path::new(NAMES[0]), "PATH".to_owned()),
+            None => Self::named(Path::new(NAMES[0]), PATH.to_owned()),
         }
     }
 
@@ -91,6 +112,18 @@ impl Interpreter {
         match candidates.into_iter().find(|program| program.is_file()) {
             Some(program) => Ok(Self { program, named_by }),
             None => Err(InterpreterError::Missing { program: path.to_owned(), named_by }),
+        }
+    }
+
+    /// The interpreter itself, where it is a script of pyenv or asdf that starts one: a sandbox
+    /// lets it read neither itself nor what it looks for.
+    fn behind_shim(self) -> Self {
+        match behind_shim(&self.program) {
+            Some(program) => {
+                let named_by = format!("{}, {}", self.named_by, self.program.display());
+                Self { program, named_by }
+            }
+            None => self,
         }
     }
 
@@ -159,9 +192,64 @@ impl Interpreter {
     }
 }
 
+/// The file of the interpreter that a script starts. `None` where the program is no script, starts
+/// nothing, or starts it somewhere else, as in a container, where the same path is another file.
+fn behind_shim(program: &Path) -> Option<PathBuf> {
+    static KNOWN: Mutex<BTreeMap<PathBuf, Option<PathBuf>>> = Mutex::new(BTreeMap::new());
+    let mut start = [0; 2];
+    File::open(program).and_then(|mut file| file.read_exact(&mut start)).ok()?;
+    if start != *b"#!" {
+        return None;
+    }
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let ask = || {
+        let output = Command::new(program)
+            .args(["-I", "-c", TELL_FILE])
+            .stdin(Stdio::null())
+            .output()
+            .ok()
+            .filter(|output| output.status.success())?;
+        let told = String::from_utf8(output.stdout).ok()?;
+        let mut lines = told.lines();
+        let (path, device, inode) = (lines.next()?, lines.next()?, lines.next()?);
+        let file = std::fs::metadata(path).ok()?;
+        let is_same = device == file.dev().to_string() && inode == file.ino().to_string();
+        is_same.then(|| PathBuf::from(path))
+    };
+    known.entry(program.to_owned()).or_insert_with(ask).clone()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    #[test]
+    fn a_script_that_starts_an_interpreter_stands_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().join("real");
+        std::fs::write(&real, "").unwrap();
+        let file = std::fs::metadata(&real).unwrap();
+        let says = |name: &str, text: String| {
+            let shim = folder.path().join(name);
+            std::fs::write(&shim, format!("#!/bin/sh\n{text}\n")).unwrap();
+            std::fs::set_permissions(&shim, Permissions::from_mode(0o755)).unwrap();
+            Interpreter { program: shim, named_by: "PATH".to_owned() }
+        };
+        let path = real.display();
+        let shim = says("shim", format!("printf '%s\\n' {path} {} {}", file.dev(), file.ino()));
+        let found = shim.clone().behind_shim();
+        assert_eq!(found.program, real);
+        assert_eq!(found.named_by, format!("PATH, {}", shim.program.display()));
+        let container = says("container", format!("printf '%s\\n' {path} {} 1", file.dev()));
+        let silent = says("silent", "exit 3".to_owned());
+        let none = Interpreter { program: real.clone(), named_by: "PATH".to_owned() };
+        for other in [container, silent, none] {
+            assert_eq!(other.clone().behind_shim(), other);
+        }
+    }
 
     #[test]
     fn an_interpreter_is_a_path_an_environment_or_a_name() {

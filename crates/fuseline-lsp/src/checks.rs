@@ -188,7 +188,7 @@ fn count_cached(study: &Study, context: &OpenContext, cache: &Path) -> Option<Ve
         .map(|(stage, actions)| StageCounts { stage, cached: 0, actions })
         .collect();
     for action in inspection.actions.iter().filter(|action| action.is_cached()) {
-        counts[plan.stage_of(action.action).0].cached += 1;
+        counts[usize::from(plan.stage_of(action.action).0)].cached += 1;
     }
     Some(counts)
 }

@@ -816,7 +816,7 @@ pub(crate) fn outputs_of(
     let kinds = project.kinds(stage, catalogue);
     let Some(kind) = kinds.first() else { return Vec::new() };
     if !kind.declared_ports {
-        return kind.outputs.clone();
+        return kind.outputs.to_vec();
     }
     let declared = stage.with().and_then(|with| with.get("outputs"));
     let port = |entry: &Entry| {

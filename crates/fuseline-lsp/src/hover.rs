@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use fuseline::{markdown_code as code, markdown_text};
-use fuseline_workflow::{Arity, KindSpec, NO_GROUP, Role, Stage, Workflow, functions};
+use fuseline_workflow::{Arity, AxisIndex, KindSpec, Role, Stage, Workflow, functions};
 use lsp_types as lsp;
 use serde_json::Value;
 
@@ -275,7 +275,7 @@ fn ports_doc(kinds: &[&KindSpec]) -> String {
             port.name, port.artifact, port.doc
         );
     }
-    let outputs = kinds.first().map(|kind| kind.outputs.as_slice()).unwrap_or_default();
+    let outputs = kinds.first().map(|kind| kind.outputs.raw.as_slice()).unwrap_or_default();
     if !outputs.is_empty() {
         text += "\n*Outputs*\n\n";
     }
@@ -390,7 +390,7 @@ fn arriving(project: &Project, stage: &str, port: &str) -> Option<String> {
     let mut lines = Vec::new();
     for source in &input.sources {
         let producer = &workflow.stages[source.stage];
-        let name = |axis: &usize| workflow.axes[*axis].name.as_str();
+        let name = |axis: &AxisIndex| workflow.axes[*axis].name.as_str();
         let gathered: Vec<_> = source.gathered_axes.iter().map(name).collect();
         let matched: Vec<_> = producer
             .over
@@ -400,12 +400,8 @@ fn arriving(project: &Project, stage: &str, port: &str) -> Option<String> {
             .collect();
         let broadcast: Vec<_> =
             stage.over.iter().filter(|axis| !producer.over.contains(axis)).map(name).collect();
-        let sizes: BTreeSet<usize> = source
-            .group_of
-            .iter()
-            .filter(|group| **group != NO_GROUP)
-            .map(|group| source.groups.get(*group).len())
-            .collect();
+        let sizes: BTreeSet<usize> =
+            source.group_of.iter().flatten().map(|group| source.groups.get(*group).len()).collect();
         let mut words = Vec::new();
         for (axes, what) in [
             (matched, "matched along"),
@@ -442,7 +438,7 @@ fn resolved(view: &View<'_>, location: &Location<'_>) -> Option<String> {
     let (workflow, stage) = checked_stage(&view.project, &name)?;
     // The points of the first action of each value.
     let mut values: Vec<(String, String, usize)> = Vec::new();
-    for action in 0..stage.actions.len() {
+    for action in stage.actions.keys() {
         let variant = &stage.variants[stage.actions.variant(action)];
         let value = match with.as_str() {
             "uses" => view.kinds.catalogue().kinds().get(variant.kind)?.name.clone(),
@@ -466,7 +462,7 @@ fn resolved(view: &View<'_>, location: &Location<'_>) -> Option<String> {
                 let point: Vec<_> = axes
                     .map(|(axis, coord)| {
                         let axis = &workflow.axes[*axis];
-                        format!("{}={}", axis.name, axis.points[*coord as usize].label)
+                        format!("{}={}", axis.name, axis.points[*coord].label)
                     })
                     .collect();
                 values.push((value, point.join(", "), 1));

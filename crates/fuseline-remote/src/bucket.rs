@@ -451,6 +451,7 @@ fn open_folder(folder: &Path, writes: bool, away: &mut Option<String>) -> Arc<dy
 /// A store, and the prefix of all that is in it.
 pub(crate) type Opened = (Arc<dyn ObjectStore>, Location);
 
+#[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "no store is built"))]
 fn open_store(
     place: &Place,
     timeout: Duration,

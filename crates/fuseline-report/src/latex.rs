@@ -80,9 +80,10 @@ fn supplement(table: &SupplementTable) -> String {
         let body: String = rows.iter().map(|cells| line(cells)).collect();
         out.push_str(&format!(
             "\\begin{{center}}\n\\small\\setlength{{\\tabcolsep}}{{3pt}}\n\
-             \\setbox0=\\hbox{{\\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n\\toprule\n{}\\midrule\n{body}\
-             \\bottomrule\n\\end{{tabular}}}}%\n\
-             \\ifdim\\wd0>\\linewidth\\resizebox{{\\linewidth}}{{!}}{{\\box0}}\\else\\box0\\fi\n\\end{{center}}\n",
+             \\setbox0=\\hbox{{\\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n\\toprule\n{}\
+             \\midrule\n{body}\\bottomrule\n\\end{{tabular}}}}%\n\
+             \\ifdim\\wd0>\\linewidth\\resizebox{{\\linewidth}}{{!}}{{\\box0}}\\else\\box0\\fi\n\
+             \\end{{center}}\n",
             line(&heads),
         ));
     }
@@ -127,13 +128,13 @@ fn table(data: &ReportData, answer: &Answer, long: bool) -> String {
     let body = body(data, answer);
     if long {
         format!(
-            "{{\\small\\setlength{{\\tabcolsep}}{{3pt}}\n\\begin{{longtable}}{columns}\n\\caption{{{caption}}}\\\\\n{head}\\endfirsthead\n{head}\\endhead\n\
-             \\bottomrule\n\\endfoot\n{body}\\end{{longtable}}}}\n"
+            "{{\\small\\setlength{{\\tabcolsep}}{{3pt}}\n\\begin{{longtable}}{columns}\n\
+             \\caption{{{caption}}}\\\\\n{head}\\endfirsthead\n{head}\\endhead\n\\bottomrule\n\\endfoot\n{body}\\end{{longtable}}}}\n"
         )
     } else {
         format!(
-            "\\begin{{table}}[t]\n\\centering\\small\\setlength{{\\tabcolsep}}{{3pt}}\n\\caption{{{caption}}}\n\\begin{{tabular}}{columns}\n{head}{body}\
-             \\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
+            "\\begin{{table}}[t]\n\\centering\\small\\setlength{{\\tabcolsep}}{{3pt}}\n\
+             \\caption{{{caption}}}\n\\begin{{tabular}}{columns}\n{head}{body}\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
         )
     }
 }

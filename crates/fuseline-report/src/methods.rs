@@ -120,8 +120,8 @@ fn of_accuracy(data: &ReportData, sentences: &mut Sentences) {
     );
     if !settings.labels.is_empty() {
         sentences.push(format!(
-            "Every balanced accuracy is the mean over {} labels ({}), each with experts and rules of \
-             its own; a permutation exchanges the qualities of the same examples for all of them.",
+            "Every balanced accuracy is the mean over {} labels ({}), each with experts and rules \
+             of its own; a permutation exchanges the qualities of the same examples for all of them.",
             settings.labels.len(),
             listed(&settings.labels)
         ));

@@ -415,8 +415,8 @@ struct PositiveControl<'o> {
 const CONTROL_NOISE: f64 = 0.25;
 
 impl PositiveControl<'_> {
-    /// Gives its quality. `E`: the evidence that is needed; `known`: what is known of a row by its class probabilities and the number
-    /// of its label, of `classes` classes.
+    /// Gives its quality. `E`: the evidence that is needed; `known`: what is known of a row by its
+    /// class probabilities and the number of its label, of `classes` classes.
     fn put<E: EvidenceInput>(
         &self,
         inputs: &Inputs<'_>,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const SPLIT: ActionId = 3;
+const SPLIT: ActionId = ActionId(3);
 
 /// Options that a stage of each kind needs, and no others; kinds of one family share what they
 /// need.
@@ -76,7 +76,7 @@ fn ports(spec: &KindSpec) -> (Vec<InputPort>, Vec<String>) {
 
 /// States of all sorts, each of them at every input.
 fn states() -> Vec<RowState> {
-    let fold = |fold| Fold { split: SPLIT, fold };
+    let fold = |fold| Fold { split: Some(SPLIT), fold };
     let (train, test) = (Rows::train(fold(0)), Rows::test(fold(0)));
     let sets = [
         Rows::none(),
@@ -84,7 +84,7 @@ fn states() -> Vec<RowState> {
         train.clone(),
         test.clone(),
         test.union(&Rows::test(fold(1))),
-        Rows::test(Fold { split: 9, fold: 0 }),
+        Rows::test(Fold { split: Some(ActionId(9)), fold: 0 }),
     ];
     let shapes = [Rows::none(), Rows::external().union(&train), Rows::all(), test];
     let mut states = Vec::new();
@@ -136,7 +136,7 @@ fn every_kind_says_what_it_does_with_the_rows_of_each_input_and_what_each_output
 fn no_kind_takes_a_leak_for_what_it_learns_from() {
     // Whatever a kind fits on: what arrives there in-fold, or shaped by its own test rows, is
     // refused.
-    let fold = Fold { split: SPLIT, fold: 0 };
+    let fold = Fold { split: Some(SPLIT), fold: 0 };
     let leaking =
         RowState { in_fold: true, ..RowState::unshaped(Rows::train(fold)) }.taught(&Rows::all());
     for kind in kinds().iter() {

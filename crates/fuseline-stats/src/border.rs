@@ -15,8 +15,8 @@ pub type Bounded<'a> = (&'a ClassSums, [f64; 2]);
 ///
 /// The groups' weights are exponential, as in the Bayesian bootstrap (Rubin 1981), and the group
 /// that was not seen has a weight, too; the lower end is the (1 - confidence) / 2 quantile with
-/// that group at the lowest value, the upper end the (1 + confidence) / 2 quantile with it at the highest.
-/// For 0 or 1 in one class and groups of one row this is the exact interval of Clopper and Pearson
+/// that group at the lowest value, the upper end the (1 + confidence) / 2 quantile with it at the
+/// highest. For 0 or 1 in one class and groups of one row this is the exact interval of Clopper and Pearson
 /// (1934); for bounded values it is that of Gaffke (2005; Learned-Miller and Thomas 2019). Where
 /// nothing varies its width is that of G groups without an event, 1 - alpha^(1/G) with G the groups
 /// that hold rows of the class.

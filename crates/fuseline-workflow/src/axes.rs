@@ -8,9 +8,10 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::document::Definition;
 use crate::expression::{
-    AxisView, Environment, ParamView, Scope, Template, Type, Work, format_value,
+    AxisView, Environment, NO_POINT, ParamView, Scope, Template, Type, Work, format_value,
 };
 use crate::files::{Files, Place};
+use crate::index::{AxisIndex, IndexVec, PointIndex};
 use crate::limits::Limits;
 use crate::names;
 use crate::workflow::{Axis, AxisPoint, Within};
@@ -30,18 +31,19 @@ pub(crate) const ZIP: &str = "zip";
 
 /// Reads all axes. One with a mistake has no points and an unknown view.
 pub(crate) fn read(
-    definitions: &[Definition],
+    definitions: &IndexVec<AxisIndex, Definition>,
     given: &Given<'_>,
     used: &mut BTreeSet<usize>,
     work: &mut Work,
     found: &mut Vec<Diagnostic>,
-) -> (Vec<Axis>, Vec<(String, AxisView)>) {
-    let names: Vec<_> = definitions.iter().map(|d| (d.name.clone(), AxisView::Unknown)).collect();
-    let mut axes: Vec<Axis> = definitions
+) -> (IndexVec<AxisIndex, Axis>, IndexVec<AxisIndex, (String, AxisView)>) {
+    let names: IndexVec<_, _> =
+        definitions.iter().map(|d| (d.name.clone(), AxisView::Unknown)).collect();
+    let mut axes: IndexVec<AxisIndex, Axis> = definitions
         .iter()
         .map(|definition| Axis {
             name: definition.name.clone(),
-            points: Vec::new(),
+            points: IndexVec::new(),
             within: None,
             place: definition.name_place.clone(),
         })
@@ -49,7 +51,7 @@ pub(crate) fn read(
     let mut views = names.clone();
     // A nested axis needs the points of the other one, which may be declared behind it.
     let (nested, whole): (Vec<_>, Vec<_>) =
-        (0..definitions.len()).partition(|axis| within(&definitions[*axis]).is_some());
+        definitions.keys().partition(|axis| within(&definitions[*axis]).is_some());
     for axis in whole.into_iter().chain(nested) {
         let definition = &definitions[axis];
         let mut reader =
@@ -61,7 +63,7 @@ pub(crate) fn read(
         let Some((written, within)) = read else { continue };
         let Some(view) = reader.view(&written) else { continue };
         views[axis].1 = view;
-        axes[axis].points = written.points;
+        axes[axis].points = written.points.into();
         axes[axis].within = within;
     }
     (axes, views)
@@ -87,9 +89,9 @@ struct Written {
 struct Reader<'a> {
     definition: &'a Definition,
     given: &'a Given<'a>,
-    names: &'a [(String, AxisView)],
+    names: &'a IndexVec<AxisIndex, (String, AxisView)>,
     /// All axes; those that were read have points.
-    axes: &'a [Axis],
+    axes: &'a IndexVec<AxisIndex, Axis>,
     used: &'a mut BTreeSet<usize>,
     work: &'a mut Work,
     found: &'a mut Vec<Diagnostic>,
@@ -141,11 +143,11 @@ impl Reader<'_> {
     fn nested(
         &mut self,
         outer: &Entry,
-        definitions: &[Definition],
+        definitions: &IndexVec<AxisIndex, Definition>,
     ) -> Option<(Written, Option<Within>)> {
         let Data::Mapping(entries) = &self.definition.value.data else { return None };
         let name = outer.value.text("`within`", self.found)?;
-        let Some(axis) = definitions.iter().position(|other| other.name == name) else {
+        let Some(axis) = definitions.position(|other| other.name == name) else {
             let names = definitions.iter().map(|other| other.name.as_str());
             let names = names.filter(|other| *other != self.definition.name);
             let message = format!("there is no axis `{}`", names::short(name));
@@ -172,13 +174,13 @@ impl Reader<'_> {
             // The other axis has a mistake, which was reported.
             return None;
         }
-        let mut found = Within { axis, ..Within::default() };
-        let mut points: Vec<AxisPoint> = Vec::new();
-        let mut places: BTreeMap<String, u32> = BTreeMap::new();
+        let mut found = Within { axis, values: BTreeMap::new() };
+        let mut points: IndexVec<PointIndex, AxisPoint> = IndexVec::new();
+        let mut places: BTreeMap<String, PointIndex> = BTreeMap::new();
         let mut shapes: Vec<(bool, &Place)> = Vec::new();
         let mut whole = true;
         for entry in entries.iter().filter(|entry| entry.key != WITHIN) {
-            let Some(at) = outer_points.iter().position(|point| point.label == entry.key) else {
+            let Some(at) = outer_points.position(|point| point.label == entry.key) else {
                 whole = false;
                 let labels = outer_points.iter().map(|point| point.label.as_str());
                 let message =
@@ -202,9 +204,9 @@ impl Reader<'_> {
                 shapes.push((written.has_fields, &entry.key_place));
             }
             for point in written.points {
-                let next = points.len() as u32;
+                let next = points.next_key();
                 let place = *places.entry(point.label.clone()).or_insert(next);
-                found.values.insert((at as u32, place), point.value.clone());
+                found.values.insert((at, place), point.value.clone());
                 if place == next {
                     points.push(point);
                 }
@@ -254,7 +256,7 @@ impl Reader<'_> {
             return None;
         }
         let has_fields = shapes.first().is_some_and(|(has_fields, _)| *has_fields);
-        whole.then_some((Written { points, has_fields }, Some(found)))
+        whole.then_some((Written { points: points.raw, has_fields }, Some(found)))
     }
 
     /// Points of which each takes one element of several lists.
@@ -316,8 +318,12 @@ impl Reader<'_> {
         let mut scope =
             Scope { params: self.given.params, axes: self.names, over: None, used: self.used };
         let template = Template::read(node, &mut scope, self.given.files, self.found)?;
-        let mut environment =
-            Environment { params: self.given.values, axes: &[], coords: &[], work: self.work };
+        let mut environment = Environment {
+            params: self.given.values,
+            axes: &IndexVec::new(),
+            coords: &NO_POINT,
+            work: self.work,
+        };
         match template.evaluate(&mut environment) {
             Ok(value) => Some(value),
             Err(mistake) => {

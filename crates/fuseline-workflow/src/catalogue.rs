@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
+use crate::index::{IndexVec, KindIndex, OutputIndex};
 use crate::{names, options};
 
 /// Number of artifacts that an input port takes.
@@ -121,7 +122,7 @@ pub struct KindSpec {
     /// The inputs, in order.
     pub inputs: Vec<InputPort>,
     /// The outputs, in order.
-    pub outputs: Vec<OutputPort>,
+    pub outputs: IndexVec<OutputIndex, OutputPort>,
     /// The options allowed under `with:`.
     pub options: OptionsSchema,
     /// True if a stage declares its own ports, under `inputs` and `outputs` of its `with:`.
@@ -143,19 +144,20 @@ impl KindSpec {
 /// The stage kinds of one program. Their order is kept: a kind's index identifies it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Catalogue {
-    kinds: Vec<KindSpec>,
-    by_name: BTreeMap<String, usize>,
+    kinds: IndexVec<KindIndex, KindSpec>,
+    by_name: BTreeMap<String, KindIndex>,
 }
 
 impl Catalogue {
     /// Collects stage kinds; of two with one name, the later is found by name.
     pub fn new(kinds: Vec<KindSpec>) -> Self {
-        let by_name = kinds.iter().enumerate().map(|(index, kind)| (kind.name.clone(), index));
+        let kinds = IndexVec::from(kinds);
+        let by_name = kinds.iter_enumerated().map(|(index, kind)| (kind.name.clone(), index));
         Self { by_name: by_name.collect(), kinds }
     }
 
     /// All kinds, in order.
-    pub fn kinds(&self) -> &[KindSpec] {
+    pub fn kinds(&self) -> &IndexVec<KindIndex, KindSpec> {
         &self.kinds
     }
 
@@ -165,7 +167,7 @@ impl Catalogue {
     }
 
     /// The index of a kind.
-    pub fn index(&self, name: &str) -> Option<usize> {
+    pub fn index(&self, name: &str) -> Option<KindIndex> {
         self.by_name.get(name).copied()
     }
 

@@ -12,9 +12,10 @@ use crate::codes;
 use crate::diagnostic::{self, Code, Diagnostic};
 use crate::digest::digest;
 use crate::document::{self, Document, absolute};
-use crate::expression::{Environment, ParamView, Scope, Template, Work, has_expression};
-use crate::files::{Files, Place};
+use crate::expression::{Environment, NO_POINT, ParamView, Scope, Template, Work, has_expression};
+use crate::files::Files;
 use crate::given::{self, Given};
+use crate::index::{IndexVec, StageIndex, WrittenStageIndex};
 use crate::limits::Limits;
 use crate::names;
 use crate::order;
@@ -142,18 +143,24 @@ impl Checker<'_> {
 
         let given = axes::Given { params: &views, values: &values, limits, files };
         let (axes, axis_views) = axes::read(&document.axes, &given, &mut used, &mut work, found);
-        let axis_names: Vec<_> = axes.iter().map(|axis| axis.name.clone()).collect();
-        let written: Vec<_> = definitions
+        let axis_names: IndexVec<_, _> = axes.iter().map(|axis| axis.name.clone()).collect();
+        let written: IndexVec<WrittenStageIndex, _> = definitions
             .into_iter()
             .map(|definition| stage::read(definition, &axis_names, files, found))
             .collect();
 
         let by_name: BTreeMap<_, _> =
-            written.iter().enumerate().map(|(at, stage)| (stage.name.as_str(), at)).collect();
+            written.iter_enumerated().map(|(index, stage)| (stage.name.as_str(), index)).collect();
         let edges = order::edges(&written, &by_name);
         let before = found.len();
         order::cycles(&written, &edges, found);
         let cyclic = found.len() > before;
+        let order = order::topological(written.len(), &edges);
+        let mut indices: IndexVec<WrittenStageIndex, _> =
+            vec![StageIndex::default(); written.len()].into();
+        for (index, stage) in order.iter_enumerated() {
+            indices[*stage] = index;
+        }
 
         let world = World {
             catalogue,
@@ -165,16 +172,17 @@ impl Checker<'_> {
             views: &axis_views,
         };
         let mut actions_left = limits.max_actions;
-        let expanded: Vec<_> = written
+        let expanded: IndexVec<WrittenStageIndex, _> = written
             .iter()
             .map(|stage| expand(stage, &world, &mut used, &mut work, &mut actions_left, found))
             .collect();
-        for stage in 0..written.len() {
+        for stage in written.keys() {
             ports::check(stage, &written, &expanded, &world, found);
         }
-        let stages = Stages { written: &written, expanded: &expanded, by_name: &by_name };
-        let joined: Vec<_> =
-            (0..written.len()).map(|stage| stages.join(stage, &world, found)).collect();
+        let stages =
+            Stages { written: &written, expanded: &expanded, by_name: &by_name, indices: &indices };
+        let joined: IndexVec<WrittenStageIndex, _> =
+            written.keys().map(|stage| stages.join(stage, &world, found)).collect();
 
         let mut given_out = Vec::new();
         let mut targets = Vec::new();
@@ -186,13 +194,13 @@ impl Checker<'_> {
             targets.push(resolved.stage);
             let action = stages.single(&output.reference, &resolved, &world, found);
             if let (Some(file), Some(action)) = (output.file, action) {
-                given_out.push((
+                given_out.push(WorkflowOutput {
                     file,
-                    resolved.stage,
-                    resolved.output,
+                    stage: indices[resolved.stage],
+                    output: resolved.output,
                     action,
-                    output.reference.place,
-                ));
+                    place: output.reference.place,
+                });
             }
         }
 
@@ -254,19 +262,12 @@ impl Checker<'_> {
             return None;
         }
 
-        let order = order::topological(written.len(), &edges);
-        let mut place_of = vec![0; order.len()];
-        for (place, stage) in order.iter().enumerate() {
-            place_of[*stage] = place;
-        }
-        let mut parts: Vec<_> = written.into_iter().zip(expanded).zip(joined).map(Some).collect();
+        let mut parts: IndexVec<WrittenStageIndex, _> =
+            written.into_iter().zip(expanded).zip(joined).map(Some).collect();
         let mut ordered = Vec::with_capacity(order.len());
         for stage in order {
-            let ((written, expanded), mut inputs) = parts[stage].take()?;
-            for source in inputs.iter_mut().flat_map(|input| &mut input.sources) {
-                source.stage = place_of[source.stage];
-            }
-            let outputs = expanded.outputs(catalogue)?.to_vec();
+            let ((written, expanded), inputs) = parts[stage].take()?;
+            let outputs = expanded.outputs(catalogue)?.clone();
             ordered.push(Stage {
                 name: written.name,
                 description: written.description,
@@ -284,9 +285,6 @@ impl Checker<'_> {
                 },
             });
         }
-        let output = |(file, stage, output, action, place): (PathBuf, usize, usize, u32, Place)| {
-            WorkflowOutput { file, stage: place_of[stage], output, action, place }
-        };
         Some(Workflow {
             name: name?,
             description: description.map(str::to_owned),
@@ -297,8 +295,8 @@ impl Checker<'_> {
                 .collect::<Option<_>>()?,
             path_params: params.iter().filter_map(params::Param::path).collect(),
             axes,
-            stages: ordered,
-            outputs: given_out.into_iter().map(output).collect(),
+            stages: ordered.into(),
+            outputs: given_out,
             plugins,
             rule_files,
             isolation,
@@ -318,9 +316,9 @@ impl Checker<'_> {
     fn unused(
         &self,
         used: &BTreeSet<usize>,
-        written: &[stage::WrittenStage],
+        written: &IndexVec<WrittenStageIndex, stage::WrittenStage>,
         edges: &[order::Edge<'_>],
-        targets: &[usize],
+        targets: &[WrittenStageIndex],
         found: &mut Vec<Diagnostic>,
     ) {
         // A misspelt or unreadable part may have been meant to use it.
@@ -355,7 +353,7 @@ impl Checker<'_> {
         for (index, axis) in self.document.axes.iter().enumerate() {
             let runs = written
                 .iter()
-                .any(|stage| stage.over.as_ref().is_some_and(|over| over.contains(&index)));
+                .any(|stage| stage.over.as_ref().is_some_and(|over| over.contains(&index.into())));
             let mut others = self.document.axes.iter().filter_map(axes::outer_name);
             let is_outer = others.any(|outer| outer == axis.name);
             if !axes_hidden && !axis.included && !runs && !is_outer {
@@ -411,10 +409,15 @@ impl Root<'_> {
         if !node.scalar().is_some_and(|scalar| has_expression(&scalar.text)) {
             return node.to_value(found);
         }
-        let mut scope = Scope { params: self.views, axes: &[], over: None, used: self.used };
+        let mut scope =
+            Scope { params: self.views, axes: &IndexVec::new(), over: None, used: self.used };
         let template = Template::read(node, &mut scope, self.files, found)?;
-        let mut environment =
-            Environment { params: self.values, axes: &[], coords: &[], work: self.work };
+        let mut environment = Environment {
+            params: self.values,
+            axes: &IndexVec::new(),
+            coords: &NO_POINT,
+            work: self.work,
+        };
         match template.evaluate(&mut environment) {
             Ok(value) => Some(value),
             Err(mistake) => {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::codes;
 use crate::files::{FileId, Files, Place};
+use crate::index::AxisIndex;
 use crate::names;
 
 /// A stable name for one sort of mistake, `fuseline::…`; see [`codes`](mod@crate::codes).
@@ -63,7 +64,7 @@ enum Pending {
     /// This word must be written at the place.
     Written(String),
     /// The place of the stage's axes, among which this one is missing, must be found.
-    Axis(usize),
+    Axis(AxisIndex),
     /// The texts at the place and at this one, in the same file, are exchanged.
     Exchange(Place),
 }
@@ -75,13 +76,13 @@ impl Fix {
     }
 
     /// Lets the stage run over an axis; see [`Fix::missing_axis`].
-    pub(crate) fn axis(axis: usize, place: &Place) -> Self {
+    pub(crate) fn axis(axis: AxisIndex, place: &Place) -> Self {
         let pending = Pending::Axis(axis);
         Self { title: String::new(), place: place.clone(), text: String::new(), pending }
     }
 
     /// The axis that the stage would have to run over, when that is the fix.
-    pub(crate) fn missing_axis(&self) -> Option<usize> {
+    pub(crate) fn missing_axis(&self) -> Option<AxisIndex> {
         match self.pending {
             Pending::Axis(axis) => Some(axis),
             _ => None,

@@ -31,7 +31,7 @@ pub(crate) fn digest(document: &Document) -> [u8; 32] {
     }
     for (name, section, sorted_levels) in [
         ("params", &document.params, 1),
-        ("axes", &document.axes, 0),
+        ("axes", &document.axes.raw, 0),
         ("stages", &document.stages, 2),
     ] {
         let mut items: Vec<_> = section.iter().collect();

@@ -9,6 +9,7 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::expression::has_expression;
 use crate::files::{FileId, Files, Place};
+use crate::index::{AxisIndex, IndexVec};
 use crate::limits::Limits;
 use crate::names;
 use crate::yaml::{self, Data, Entry, Node};
@@ -32,7 +33,7 @@ pub(crate) struct Document {
     pub description: Option<Node>,
     pub seed: Option<Node>,
     pub params: Vec<Definition>,
-    pub axes: Vec<Definition>,
+    pub axes: IndexVec<AxisIndex, Definition>,
     pub stages: Vec<Definition>,
     /// `None` when there is no such section.
     pub outputs: Option<Vec<Entry>>,
@@ -296,7 +297,7 @@ impl<'a> Reader<'a> {
     fn define(&mut self, section: usize, entry: Entry, folder: &Path, included: bool) {
         let (list, what, valid): (_, _, fn(&str) -> bool) = match section {
             0 => (&mut self.document.params, "param", names::is_identifier),
-            1 => (&mut self.document.axes, "axis", names::is_identifier),
+            1 => (&mut self.document.axes.raw, "axis", names::is_identifier),
             _ => (&mut self.document.stages, "stage", names::is_name),
         };
         let article = if section == 1 { "an" } else { "a" };

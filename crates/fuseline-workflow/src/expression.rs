@@ -20,12 +20,13 @@ use serde_json::Value;
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic, Fix};
 use crate::files::{Files, Place};
+use crate::index::AxisIndex;
 use crate::names;
 use crate::yaml::{Node, content_place, plain_value};
 
 pub use functions::{FunctionDoc, functions};
 
-pub(crate) use evaluate::{Environment, Work, format_value};
+pub(crate) use evaluate::{Environment, NO_POINT, Work, format_value};
 pub(crate) use resolve::{AxisView, ParamView, Scope};
 pub(crate) use types::Type;
 
@@ -44,11 +45,11 @@ pub(crate) enum ExprKind {
     /// A param, as an index.
     Param(usize),
     /// The label of an axis's point.
-    AxisLabel(usize),
+    AxisLabel(AxisIndex),
     /// The value of a scalar axis.
-    AxisValue(usize),
+    AxisValue(AxisIndex),
     /// A field of a mapping axis.
-    AxisField(usize, String),
+    AxisField(AxisIndex, String),
     List(Vec<Expr>),
     Unary(Unary, Box<Expr>),
     Binary(Binary, Box<Expr>, Box<Expr>),
@@ -126,7 +127,7 @@ pub(crate) struct Mistake {
     /// The likely name for the one at the span, with the text written there.
     meant: Option<Box<(String, String)>>,
     /// An axis that the stage does not run over, and should.
-    pub missing_axis: Option<usize>,
+    pub missing_axis: Option<AxisIndex>,
     /// The place of the point of an axis that lacks the field that is read.
     pub lacking: Option<Box<Place>>,
 }
@@ -180,7 +181,7 @@ impl Mistake {
 pub(crate) struct Template {
     body: Body,
     /// The axes that it mentions.
-    pub axes: BTreeSet<usize>,
+    pub axes: BTreeSet<AxisIndex>,
     /// Type of the result, as far as that is known without values.
     pub gives: Type,
 }

@@ -17,6 +17,7 @@ mod document;
 mod expression;
 mod files;
 mod given;
+mod index;
 mod limits;
 mod names;
 pub mod options;
@@ -36,10 +37,14 @@ pub use diagnostic::{Code, Diagnostic, Fix, Related, Severity};
 pub use document::{LANGUAGE_VERSION, absolute};
 pub use expression::{FunctionDoc, functions};
 pub use files::{FileId, Files, LineColumn, Place};
+pub use index::{
+    ActionIndex, AxisIndex, GroupIndex, IndexVec, InputIndex, Keys, KindIndex, OutputIndex,
+    PointIndex, StageIndex, VariantIndex,
+};
 pub use limits::Limits;
 pub use quantity::{parse_bytes, parse_time};
 pub use workflow::{
     Actions, Axis, AxisPoint, DeclaredPorts, Execution, Groups, Input, InputSource, Isolation,
-    MemoryRetry, NO_GROUP, OptionPlaces, ProcessLimits, SANDBOX_LAYERS, Sandbox, Sourced, Stage,
-    StagePlaces, Variant, Workflow, WorkflowOutput,
+    MemoryRetry, OptionPlaces, ProcessLimits, SANDBOX_LAYERS, Sandbox, Sourced, Stage, StagePlaces,
+    Variant, Workflow, WorkflowOutput,
 };

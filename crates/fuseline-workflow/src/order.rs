@@ -10,18 +10,19 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::files::Place;
+use crate::index::{IndexVec, StageIndex, WrittenStageIndex};
 use crate::stage::WrittenStage;
 
 /// An edge: producer, consumer, and where the consumer refers to the producer.
-pub(crate) type Edge<'a> = (usize, usize, &'a Place);
+pub(crate) type Edge<'a> = (WrittenStageIndex, WrittenStageIndex, &'a Place);
 
 /// All references between stages that exist.
 pub(crate) fn edges<'a>(
-    stages: &'a [WrittenStage],
-    by_name: &BTreeMap<&str, usize>,
+    stages: &'a IndexVec<WrittenStageIndex, WrittenStage>,
+    by_name: &BTreeMap<&str, WrittenStageIndex>,
 ) -> Vec<Edge<'a>> {
     let mut edges = Vec::new();
-    for (consumer, stage) in stages.iter().enumerate() {
+    for (consumer, stage) in stages.iter_enumerated() {
         for reference in stage.inputs.iter().flat_map(|input| &input.references) {
             let producer = by_name.get(reference.stage.as_str());
             edges.extend(producer.map(|producer| (*producer, consumer, &reference.place)));
@@ -31,22 +32,28 @@ pub(crate) fn edges<'a>(
 }
 
 /// Reports every cycle once.
-pub(crate) fn cycles(stages: &[WrittenStage], edges: &[Edge<'_>], found: &mut Vec<Diagnostic>) {
+pub(crate) fn cycles(
+    stages: &IndexVec<WrittenStageIndex, WrittenStage>,
+    edges: &[Edge<'_>],
+    found: &mut Vec<Diagnostic>,
+) {
     let mut graph = DiGraph::<(), ()>::new();
     for _ in stages {
         graph.add_node(());
     }
     for (producer, consumer, _) in edges {
-        graph.add_edge(NodeIndex::new(*producer), NodeIndex::new(*consumer), ());
+        let node = |stage: WrittenStageIndex| NodeIndex::new(stage.into());
+        graph.add_edge(node(*producer), node(*consumer), ());
     }
-    let own: BTreeMap<usize, &Place> = edges
+    let own: BTreeMap<WrittenStageIndex, &Place> = edges
         .iter()
         .rev()
         .filter(|(producer, consumer, _)| producer == consumer)
         .map(|(producer, _, place)| (*producer, *place))
         .collect();
     for component in tarjan_scc(&graph) {
-        let members: BTreeSet<usize> = component.iter().map(|node| node.index()).collect();
+        let members: BTreeSet<WrittenStageIndex> =
+            component.iter().map(|node| node.index().into()).collect();
         let Some(&start) = members.first() else { continue };
         if members.len() == 1 {
             if let Some(place) = own.get(&start) {
@@ -80,8 +87,8 @@ pub(crate) fn cycles(stages: &[WrittenStage], edges: &[Edge<'_>], found: &mut Ve
 
 /// The edges of a shortest way from a stage back to itself; there is one.
 fn shortest_cycle<'a>(
-    start: usize,
-    members: &BTreeSet<usize>,
+    start: WrittenStageIndex,
+    members: &BTreeSet<WrittenStageIndex>,
     edges: &[Edge<'a>],
 ) -> Vec<Edge<'a>> {
     let mut reached: Vec<Edge<'a>> = Vec::new();
@@ -116,16 +123,19 @@ fn shortest_cycle<'a>(
 
 /// The stages with producers before consumers; among those that are free, as written. There is no
 /// cycle.
-pub(crate) fn topological(count: usize, edges: &[Edge<'_>]) -> Vec<usize> {
-    let mut waits = vec![0; count];
-    let mut consumers = vec![Vec::new(); count];
+pub(crate) fn topological(
+    count: usize,
+    edges: &[Edge<'_>],
+) -> IndexVec<StageIndex, WrittenStageIndex> {
+    let mut waits: IndexVec<WrittenStageIndex, _> = vec![0; count].into();
+    let mut consumers: IndexVec<WrittenStageIndex, _> = vec![Vec::new(); count].into();
     for (producer, consumer, _) in edges {
         waits[*consumer] += 1;
         consumers[*producer].push(*consumer);
     }
     let mut free: BinaryHeap<_> =
-        (0..count).filter(|stage| waits[*stage] == 0).map(Reverse).collect();
-    let mut order = Vec::with_capacity(count);
+        waits.keys().filter(|stage| waits[*stage] == 0).map(Reverse).collect();
+    let mut order = IndexVec::new();
     while let Some(Reverse(stage)) = free.pop() {
         order.push(stage);
         for &consumer in &consumers[stage] {
@@ -139,12 +149,16 @@ pub(crate) fn topological(count: usize, edges: &[Edge<'_>]) -> Vec<usize> {
 }
 
 /// For each stage, whether a path leads from it to one of some stages.
-pub(crate) fn leads_to(targets: &[usize], count: usize, edges: &[Edge<'_>]) -> Vec<bool> {
-    let mut producers = vec![Vec::new(); count];
+pub(crate) fn leads_to(
+    targets: &[WrittenStageIndex],
+    count: usize,
+    edges: &[Edge<'_>],
+) -> IndexVec<WrittenStageIndex, bool> {
+    let mut producers: IndexVec<WrittenStageIndex, _> = vec![Vec::new(); count].into();
     for (producer, consumer, _) in edges {
         producers[*consumer].push(*producer);
     }
-    let mut leads = vec![false; count];
+    let mut leads: IndexVec<WrittenStageIndex, _> = vec![false; count].into();
     let mut stack = targets.to_vec();
     while let Some(stage) = stack.pop() {
         if !std::mem::replace(&mut leads[stage], true) {

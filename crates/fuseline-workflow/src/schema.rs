@@ -209,9 +209,15 @@ fn param() -> Value {
                 "anyOf": [{ "required": ["type"] }, { "required": ["default"] }],
                 "properties": {
                     "type": { "enum": types, "description": "The type of the value." },
-                    "default": { "type": ["string", "number", "boolean", "array"], "description": "The value when none is given." },
+                    "default": {
+                        "type": ["string", "number", "boolean", "array"],
+                        "description": "The value when none is given.",
+                    },
                     "help": { "type": "string", "description": "What the param is for." },
-                    "choices": { "type": "array", "minItems": 1, "items": scalar, "description": "The values allowed." },
+                    "choices": {
+                        "type": "array", "minItems": 1, "items": scalar,
+                        "description": "The values allowed.",
+                    },
                     "min": { "type": "number", "description": "The smallest value, or length of a \
                         list." },
                     "max": { "type": "number", "description": "The largest value, or length of a \

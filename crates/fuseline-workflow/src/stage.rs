@@ -18,6 +18,7 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::document::{Definition, MAX_UNKNOWN, is_misspelt, missing_key};
 use crate::files::{Files, Place};
+use crate::index::{AxisIndex, IndexVec, KindIndex};
 use crate::names;
 use crate::reference::{self, Reference};
 use crate::workflow::Execution;
@@ -51,7 +52,7 @@ pub(crate) struct WrittenStage {
     pub description: Option<String>,
     pub uses: Option<Node>,
     /// The axes in declared order; `None` when `over:` has a mistake.
-    pub over: Option<Vec<usize>>,
+    pub over: Option<Vec<AxisIndex>>,
     pub over_place: Option<Place>,
     pub filter: Option<Node>,
     pub seed: Option<Node>,
@@ -97,7 +98,7 @@ pub(crate) struct WrittenInput {
 /// Reads a stage as written; `axes` are the names of all axes.
 pub(crate) fn read(
     definition: Definition,
-    axes: &[String],
+    axes: &IndexVec<AxisIndex, String>,
     files: &Files,
     found: &mut Vec<Diagnostic>,
 ) -> WrittenStage {
@@ -196,7 +197,7 @@ pub(crate) fn read(
 /// indentation, and slips of spelling.
 pub(crate) fn strangers(
     stage: &WrittenStage,
-    kinds: &[usize],
+    kinds: &[KindIndex],
     catalogue: &Catalogue,
     found: &mut Vec<Diagnostic>,
 ) {
@@ -225,21 +226,25 @@ fn has_key(node: &Node, key: &str) -> bool {
     matches!(&node.data, Data::Mapping(entries) if entries.iter().any(|entry| entry.key == key))
 }
 
-fn over(node: &Node, axes: &[String], found: &mut Vec<Diagnostic>) -> Option<Vec<usize>> {
+fn over(
+    node: &Node,
+    axes: &IndexVec<AxisIndex, String>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Vec<AxisIndex>> {
     if let Some(scalar) = node.scalar() {
         let hint = format!("over: [{}]", names::short(&scalar.text));
         found.push(node.not_a("`over`", "a list of axes").hint(hint));
         return None;
     }
     let items = node.sequence("`over`", found)?;
-    let mut over: Vec<(usize, &Place)> = Vec::new();
+    let mut over: Vec<(AxisIndex, &Place)> = Vec::new();
     let mut whole = true;
     for item in items {
         let Some(name) = item.text("an axis", found) else {
             whole = false;
             continue;
         };
-        let Some(axis) = axes.iter().position(|axis| axis == name) else {
+        let Some(axis) = axes.position(|axis| axis == name) else {
             whole = false;
             let message = format!("there is no axis `{}`", names::short(name));
             found.push(

@@ -10,6 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::catalogue::{InputPort, OutputPort};
 use crate::files::Place;
+use crate::index::{
+    ActionIndex, AxisIndex, GroupIndex, IndexVec, InputIndex, Keys, KindIndex, OutputIndex,
+    PointIndex, StageIndex, VariantIndex,
+};
 use crate::yaml::{Data, Node};
 
 /// A workflow without mistakes.
@@ -26,9 +30,9 @@ pub struct Workflow {
     /// The values of the params that are paths, absolute.
     pub path_params: Vec<PathBuf>,
     /// The axes, in declared order.
-    pub axes: Vec<Axis>,
+    pub axes: IndexVec<AxisIndex, Axis>,
     /// The stages, producers before consumers, otherwise in declared order.
-    pub stages: Vec<Stage>,
+    pub stages: IndexVec<StageIndex, Stage>,
     /// The files to give out, in declared order.
     pub outputs: Vec<WorkflowOutput>,
     /// Folders and files to search for plugins, absolute.
@@ -64,7 +68,7 @@ pub struct Axis {
     /// Its name.
     pub name: String,
     /// Its points, in declared order; labels differ.
-    pub points: Vec<AxisPoint>,
+    pub points: IndexVec<PointIndex, AxisPoint>,
     /// The axis that it is nested in, with its points there.
     pub within: Option<Within>,
     /// Place of its name.
@@ -86,15 +90,15 @@ pub struct AxisPoint {
 /// Points that a nested axis has under each point of another axis.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Within {
-    /// The other axis, as an index.
-    pub axis: usize,
+    /// The other axis.
+    pub axis: AxisIndex,
     /// By its point and the own point: the value there. A pair that is not here does not exist.
-    pub(crate) values: BTreeMap<(u32, u32), Value>,
+    pub(crate) values: BTreeMap<(PointIndex, PointIndex), Value>,
 }
 
 impl Within {
     /// True if a point exists under a point of the other axis.
-    pub fn has(&self, outer: u32, point: u32) -> bool {
+    pub fn has(&self, outer: PointIndex, point: PointIndex) -> bool {
         self.values.contains_key(&(outer, point))
     }
 }
@@ -104,12 +108,12 @@ impl Within {
 pub struct WorkflowOutput {
     /// Relative to the folder of results.
     pub file: PathBuf,
-    /// The stage, as an index.
-    pub stage: usize,
-    /// The stage's output port, as an index.
-    pub output: usize,
+    /// The stage.
+    pub stage: StageIndex,
+    /// The stage's output port.
+    pub output: OutputIndex,
     /// The stage's action.
-    pub action: u32,
+    pub action: ActionIndex,
     /// Place of the reference.
     pub place: Place,
 }
@@ -164,16 +168,16 @@ pub struct Stage {
     pub name: String,
     /// The text of `description:`.
     pub description: Option<String>,
-    /// The axes it runs over, as indices, in declared order of the axes.
-    pub over: Vec<usize>,
+    /// The axes it runs over, in declared order of the axes.
+    pub over: Vec<AxisIndex>,
     /// One for each point that `where:` leaves.
     pub actions: Actions,
     /// Work of its actions, one for each combination of kind and options.
-    pub variants: Vec<Variant>,
+    pub variants: IndexVec<VariantIndex, Variant>,
     /// The inputs it is given, in the order written.
-    pub inputs: Vec<Input>,
+    pub inputs: IndexVec<InputIndex, Input>,
     /// The outputs, the same for all its variants.
-    pub outputs: Vec<OutputPort>,
+    pub outputs: IndexVec<OutputIndex, OutputPort>,
     /// Execution settings; no part of its result.
     pub execution: Execution,
     /// Places of its parts.
@@ -184,8 +188,8 @@ pub struct Stage {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Actions {
     pub(crate) axes: usize,
-    pub(crate) coords: Vec<u32>,
-    pub(crate) variants: Vec<u32>,
+    pub(crate) coords: Vec<PointIndex>,
+    pub(crate) variants: IndexVec<ActionIndex, VariantIndex>,
 }
 
 impl Actions {
@@ -199,22 +203,28 @@ impl Actions {
         self.variants.is_empty()
     }
 
-    /// The point of an action: an index into the points of each axis of [`Stage::over`].
-    pub fn coords(&self, action: usize) -> &[u32] {
+    /// The point of an action along each axis of [`Stage::over`].
+    pub fn coords(&self, action: ActionIndex) -> &[PointIndex] {
+        let action = usize::from(action);
         &self.coords[action * self.axes..(action + 1) * self.axes]
     }
 
-    /// The variant of an action, an index into [`Stage::variants`].
-    pub fn variant(&self, action: usize) -> usize {
-        self.variants[action] as usize
+    /// The variant of an action.
+    pub fn variant(&self, action: ActionIndex) -> VariantIndex {
+        self.variants[action]
+    }
+
+    /// The actions, in declared order of their points.
+    pub fn keys(&self) -> Keys<ActionIndex> {
+        self.variants.keys()
     }
 }
 
 /// A stage kind with its options.
 #[derive(Debug, Clone)]
 pub struct Variant {
-    /// Its index in the catalogue.
-    pub kind: usize,
+    /// The stage kind.
+    pub kind: KindIndex,
     /// `with:` with expressions evaluated and paths made absolute; nothing is filled in.
     pub options: Arc<Map<String, Value>>,
     /// Places of the options.
@@ -231,7 +241,7 @@ pub struct DeclaredPorts {
     /// The inputs, in the order written.
     pub inputs: Vec<InputPort>,
     /// The outputs, in the order written.
-    pub outputs: Vec<OutputPort>,
+    pub outputs: IndexVec<OutputIndex, OutputPort>,
 }
 
 /// Places of options.
@@ -297,48 +307,46 @@ pub struct Input {
 /// One producer of an input, for all actions of the consumer.
 #[derive(Debug, Clone)]
 pub struct InputSource {
-    /// The producer, as an index of a stage.
-    pub stage: usize,
-    /// The producer's output port, as an index.
-    pub output: usize,
-    /// The producer's axes that are not matched, as indices of axes: the points along them arrive
-    /// together.
-    pub gathered_axes: Vec<usize>,
+    /// The producer.
+    pub stage: StageIndex,
+    /// The producer's output port.
+    pub output: OutputIndex,
+    /// The producer's axes that are not matched: the points along them arrive together.
+    pub gathered_axes: Vec<AxisIndex>,
     /// Sets of actions of the producer.
     pub groups: Groups,
-    /// For each action of the consumer its set, or [`NO_GROUP`] when the action's kind does not
-    /// read the port.
-    pub group_of: Vec<u32>,
+    /// For each action of the consumer its set; `None` when the action's kind does not read the
+    /// port.
+    pub group_of: IndexVec<ActionIndex, Option<GroupIndex>>,
     /// Place of the reference.
     pub place: Place,
 }
-
-/// No set of producers: the port is not read.
-pub const NO_GROUP: u32 = u32::MAX;
 
 /// Sets of a producer's actions, shared by all consumers that see the same ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Groups {
     /// Start of each set in `members`, and the end of the last.
     pub(crate) offsets: Vec<u32>,
-    pub(crate) members: Vec<u32>,
+    pub(crate) members: Vec<ActionIndex>,
 }
 
 impl Groups {
-    /// Members by group: the number of each is its place among `group_of`, which has its group, or
-    /// [`NO_GROUP`]. Linear.
-    pub fn collect(groups: usize, group_of: impl Iterator<Item = u32> + Clone) -> Self {
-        let is_in = |group: &u32| *group != NO_GROUP;
+    /// Members by group: `group_of` has the group of each action in turn, if it is in one. Linear.
+    pub fn collect(
+        groups: usize,
+        group_of: impl Iterator<Item = Option<GroupIndex>> + Clone,
+    ) -> Self {
         let mut offsets = vec![0; groups + 1];
-        group_of.clone().filter(is_in).for_each(|group| offsets[group as usize + 1] += 1);
+        group_of.clone().flatten().for_each(|group| offsets[usize::from(group) + 1] += 1);
         for group in 0..groups {
             offsets[group + 1] += offsets[group];
         }
         let mut next = offsets.clone();
-        let mut members = vec![0; offsets[groups] as usize];
-        for (member, group) in group_of.enumerate().filter(|(_, group)| is_in(group)) {
-            let place = &mut next[group as usize];
-            members[*place as usize] = member as u32;
+        let mut members = vec![ActionIndex::default(); offsets[groups] as usize];
+        for (member, group) in group_of.enumerate() {
+            let Some(group) = group else { continue };
+            let place: &mut u32 = &mut next[usize::from(group)];
+            members[*place as usize] = member.into();
             *place += 1;
         }
         Self { offsets, members }
@@ -355,8 +363,8 @@ impl Groups {
     }
 
     /// The producer's actions in one set, in declared order of the points.
-    pub fn get(&self, group: u32) -> &[u32] {
-        let group = group as usize;
+    pub fn get(&self, group: GroupIndex) -> &[ActionIndex] {
+        let group = usize::from(group);
         &self.members[self.offsets[group] as usize..self.offsets[group + 1] as usize]
     }
 }

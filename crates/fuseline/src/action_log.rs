@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::fs::File;
-use std::io::Write as _;
-use std::path::Path;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -24,14 +24,28 @@ use crate::error::Error;
 /// The file's name in the folder of a run.
 const NAME: &str = "actions.log";
 
-/// Log file of the current run.
-static FILE: Mutex<Option<File>> = Mutex::new(None);
+/// Log of the current run.
+static LOG: Mutex<Option<Log>> = Mutex::new(None);
+
+/// A log, whose file is made when there is something to write: most runs say nothing.
+struct Log {
+    path: PathBuf,
+    file: Option<File>,
+}
 
 /// Begins the log of a run in its folder.
 pub fn begin(folder: &Path) {
-    match File::create_new(folder.join(NAME)) {
-        Ok(file) => *FILE.lock().unwrap_or_else(PoisonError::into_inner) = Some(file),
-        Err(error) => tracing::warn!(%error, "the log of the actions cannot be written"),
+    let log = Log { path: folder.join(NAME), file: None };
+    *LOG.lock().unwrap_or_else(PoisonError::into_inner) = Some(log);
+}
+
+impl Log {
+    fn write(&mut self, line: &str) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(File::create_new(&self.path)?),
+        };
+        file.write_all(line.as_bytes())
     }
 }
 
@@ -100,9 +114,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ActionLog {
             None => text.found,
         };
         let line = json!({ "action": site, "level": level, "message": message });
-        if let Some(file) = FILE.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        if let Some(log) = LOG.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             // A line that cannot be written must not stop the work.
-            let _ = file.write_all(format!("{line}\n").as_bytes());
+            let _ = log.write(&format!("{line}\n"));
         }
     }
 }

@@ -9,6 +9,7 @@ use fuseline_cache::Cache;
 use fuseline_engine::{
     ActionId, Inputs, InputsBuilder, Inspection, Outputs, Plan, Point, StageError, inspect,
 };
+use fuseline_workflow::{OutputIndex, StageIndex};
 use serde_json::{Map, Value};
 
 use crate::deliver;
@@ -73,7 +74,7 @@ impl OpenStudy {
                     .to_owned(),
             ));
         }
-        let names = |stages: Vec<(usize, usize)>| {
+        let names = |stages: Vec<(StageIndex, OutputIndex)>| {
             stages.into_iter().map(|(stage, _)| plan.workflow().stages[stage].name.clone())
         };
         stages.data.extend(names(cohorts));
@@ -105,7 +106,7 @@ impl OpenStudy {
                 .with_hint(problem.hint)
         })?;
         let wanted: BTreeSet<&str> = stages.iter().map(String::as_str).collect();
-        let is_wanted = |(stage, _): &(usize, usize)| {
+        let is_wanted = |(stage, _): &(StageIndex, OutputIndex)| {
             wanted.contains(plan.workflow().stages[*stage].name.as_str())
         };
         let mut audits = Vec::new();
@@ -162,13 +163,13 @@ fn give(
     plan: &Plan<'_>,
     artifact: ArtifactKind,
     is_source: impl Fn(&str) -> bool,
-) -> Vec<(usize, usize)> {
+) -> Vec<(StageIndex, OutputIndex)> {
     let mut found = Vec::new();
-    for (number, stage) in plan.workflow().stages.iter().enumerate() {
+    for (number, stage) in plan.workflow().stages.iter_enumerated() {
         if !plan.kinds_of(number).into_iter().any(&is_source) {
             continue;
         }
-        for (output, port) in stage.outputs.iter().enumerate() {
+        for (output, port) in stage.outputs.iter_enumerated() {
             if port.artifact == artifact.name() && port.name != "train" {
                 found.push((number, output));
             }
@@ -200,7 +201,7 @@ impl<'p> Gathered<'p, '_> {
         port: &str,
         kind: ArtifactKind,
         action: ActionId,
-        output: usize,
+        output: OutputIndex,
     ) -> Result<InputsBuilder<'i>, Error>
     where
         'p: 'i,

@@ -128,7 +128,7 @@ use std::path::Path;
 pub use fuseline_artifact::{Audit, Fault};
 pub use fuseline_cache::{ActionKey, Cache};
 pub use fuseline_engine::{
-    ActionPreview, Caution, Class, Event, Inspection, Kinds, Manifest, Plan, inspect,
+    ActionId, ActionPreview, Caution, Class, Event, Inspection, Kinds, Manifest, Plan, inspect,
 };
 pub use fuseline_host::Isolation;
 pub use fuseline_remote::{

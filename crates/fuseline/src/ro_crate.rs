@@ -167,8 +167,13 @@ pub fn metadata(
             "@id": "#run",
             "@type": "CreateAction",
             "name": format!("Run {} of {}", manifest.run, manifest.workflow),
-            "description": format!("{} actions: {} executed, {} cached; seed {}",
-                manifest.actions.len(), manifest.count("done"), manifest.count("cached"), manifest.seed),
+            "description": format!(
+                "{} actions: {} executed, {} cached; seed {}",
+                manifest.actions.len(),
+                manifest.count("done"),
+                manifest.count("cached"),
+                manifest.seed
+            ),
             "startTime": instant(manifest.started_at, 0),
             "endTime": ended,
             "actionStatus": status(manifest.status == "ok"),

@@ -19,7 +19,7 @@ use fuseline_remote::{RemoteCache, RemoteReport};
 use fuseline_workflow::{Diagnostic, Files, Severity};
 
 use crate::error::Error;
-use crate::run_context::{CONTEXT_FILE, RunContext, reached_outputs};
+use crate::run_context::{CONTEXT_FILE, RunContext, has_reports, reached_outputs};
 use crate::run_graph::{GRAPH_FILE, RunGraph};
 use crate::run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
 use crate::settings::{ExecutorName, LoadedSettings};
@@ -141,7 +141,7 @@ impl Study {
         };
         let handle = match unchanged::repeat(handle, started.request, options, observer)? {
             Repetition::Changed(handle) => *handle,
-            Repetition::Done { run, actions, outputs, cautions, remote } => {
+            Repetition::Done { run, actions, outputs, cautions, has_reports, remote } => {
                 return Ok(RunSummary {
                     run,
                     status: "ok",
@@ -153,6 +153,7 @@ impl Study {
                     skipped: 0,
                     duplicates: 0,
                     seconds: started.at.elapsed().as_secs_f64(),
+                    has_reports,
                     remote: remote.map(|report| *report),
                     cautions,
                     action_warnings: Vec::new(),
@@ -304,7 +305,9 @@ impl Planner<'_> {
         let remote = handle.finish_remote(&mut record, options, observer);
         let end = std::thread::scope(|scope| {
             // Objects go to the disk meanwhile. A failure is tried again when the cache is closed.
-            scope.spawn(|| cache.flush());
+            if cache.is_worth_flushing() {
+                scope.spawn(|| cache.flush());
+            }
             let context = RunContext::encode(open.files(), &plan, &outcome)?;
             cache.write_run_file(record.id(), CONTEXT_FILE, &[&context])?;
             let keep = |unchanged: Option<Unchanged>| {
@@ -340,6 +343,7 @@ impl Planner<'_> {
             skipped: count(ActionState::Skipped),
             duplicates: outcome.duplicates,
             seconds: started.at.elapsed().as_secs_f64(),
+            has_reports: has_reports(&plan),
             remote,
             cautions: Caution::group(&outcome.cautions),
             action_warnings,
@@ -377,10 +381,9 @@ const CANCEL_POLL: Duration = Duration::from_millis(500);
 
 /// The stages that a plan wants, with their numbers of actions.
 fn wanted_stages(plan: &Plan<'_>) -> Vec<(String, usize)> {
-    let stages = plan.workflow().stages.iter().enumerate();
-    let stages = stages.map(|(number, stage)| (stage.name.clone(), plan.actions_of(number)));
-    let wanted = stages.filter(|(_, actions)| plan.wants(actions.start));
-    wanted.map(|(name, actions)| (name, actions.len())).collect()
+    let stages = plan.workflow().stages.iter_enumerated();
+    let wanted = stages.filter(|(stage, _)| plan.wants_stage(*stage));
+    wanted.map(|(_, stage)| (stage.name.clone(), stage.actions.len())).collect()
 }
 
 /// Writes the index for the next run, unless it is what this run found there.
@@ -448,7 +451,7 @@ fn keep_memos(services: &Services, cache: &Cache) {
 
 /// Number of cached actions whose key is that of an action which the run executed.
 fn shared_keys(outcome: &Outcome) -> usize {
-    let executed = outcome.executed.keys().filter_map(|action| outcome.keys[*action as usize]);
+    let executed = outcome.executed.keys().filter_map(|action| outcome.keys[*action]);
     let executed: BTreeSet<ActionKey> = executed.collect();
     let states = outcome.states.iter().zip(&outcome.keys);
     let cached = states.filter(|(state, _)| **state == ActionState::Cached);

@@ -119,7 +119,7 @@ pub(crate) fn reached_outputs<'p>(
     outcome: &Outcome,
 ) -> impl Iterator<Item = (&'p Path, Digest)> {
     plan.workflow().outputs.iter().filter_map(move |output| {
-        let action = plan.actions_of(output.stage).start + output.action;
+        let action = plan.action_of(output.stage, output.action);
         Some((output.file.as_path(), outcome.output(plan, action, output.output)?))
     })
 }
@@ -150,14 +150,24 @@ fn texts(workflow: &Workflow, files: &Files) -> Vec<(String, String)> {
     texts
 }
 
+/// True if a stage of the plan makes a report.
+pub(crate) fn has_reports(plan: &Plan<'_>) -> bool {
+    let mut stages = plan.workflow().stages.keys();
+    stages.any(|stage| plan.kinds_of(stage).into_iter().any(is_report))
+}
+
+fn is_report(kind: &str) -> bool {
+    kind.starts_with("report.")
+}
+
 /// Every report of other findings. HTML, LaTeX and figures of the same ones are forms of one
 /// report: the form that reads most stands for all.
 fn reports(plan: &Plan<'_>, outcome: &Outcome) -> Vec<ReportInputs> {
     let mut reports: Vec<ReportInputs> = Vec::new();
-    let actions = (0..plan.workflow().stages.len()).flat_map(|stage| plan.actions_of(stage));
-    let is_report =
-        |action: &ActionId| plan.wants(*action) && plan.kind_name(*action).starts_with("report.");
-    for report in actions.filter(is_report).filter_map(|action| inputs(plan, outcome, action)) {
+    let makes_report =
+        |action: &ActionId| plan.wants(*action) && is_report(plan.kind_name(*action));
+    let reporting = plan.actions().filter(makes_report);
+    for report in reporting.filter_map(|action| inputs(plan, outcome, action)) {
         let Some(findings) = report.findings() else { continue };
         match reports.iter_mut().find(|known| known.findings() == Some(findings)) {
             Some(known) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use fuseline_cache::Cache;
 use fuseline_engine::Plan;
-use fuseline_workflow::Files;
+use fuseline_workflow::{Files, OutputIndex, StageIndex};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -56,10 +56,10 @@ impl RunGraph {
     /// The graph of a plan.
     pub(crate) fn of_plan(plan: &Plan<'_>, files: &Files) -> Self {
         let workflow = plan.workflow();
-        let stages = workflow.stages.iter().enumerate().map(|(number, stage)| {
+        let stages = workflow.stages.iter_enumerated().map(|(number, stage)| {
             let reads = stage.inputs.iter().flat_map(|input| {
                 input.sources.iter().map(|source| GraphEdge {
-                    stage: source.stage,
+                    stage: source.stage.into(),
                     output: output_name(plan, source.stage, source.output),
                     input: input.port.clone(),
                 })
@@ -125,7 +125,7 @@ impl RunGraph {
 }
 
 /// The params that the options of a stage name in their expressions.
-fn params_used(plan: &Plan<'_>, stage: usize, files: &Files) -> Vec<(String, String)> {
+fn params_used(plan: &Plan<'_>, stage: StageIndex, files: &Files) -> Vec<(String, String)> {
     let workflow = plan.workflow();
     let mut used = BTreeSet::new();
     // All variants are written in one place.
@@ -156,7 +156,7 @@ fn params_used(plan: &Plan<'_>, stage: usize, files: &Files) -> Vec<(String, Str
     used.into_iter().collect()
 }
 
-fn output_name(plan: &Plan<'_>, stage: usize, output: usize) -> String {
+fn output_name(plan: &Plan<'_>, stage: StageIndex, output: OutputIndex) -> String {
     let outputs = &plan.workflow().stages[stage].outputs;
     outputs.get(output).map(|port| port.name.clone()).unwrap_or_default()
 }

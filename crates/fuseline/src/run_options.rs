@@ -108,6 +108,8 @@ pub struct RunSummary {
     pub duplicates: usize,
     /// Wall time.
     pub seconds: f64,
+    /// True if the workflow has a report, and with it an answer: see [`crate::verdicts`].
+    pub has_reports: bool,
     /// Traffic with the remote, when there is one.
     pub remote: Option<RemoteReport>,
     /// Cautions with which the results are to be read, of all actions that the run wanted.

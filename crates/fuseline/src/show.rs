@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fuseline_artifact::{Artifact, ArtifactKind, Digest, Payload};
 use fuseline_cache::Cache;
 use fuseline_engine::{ActionId, Plan, Point, inspect};
-use fuseline_workflow::Workflow;
+use fuseline_workflow::{OutputIndex, StageIndex, Workflow};
 
 use crate::error::Error;
 use crate::selection::Selection;
@@ -35,8 +35,8 @@ pub struct Selected<'s> {
     plan: Plan<'s>,
     name: String,
     selection: Selection,
-    stage: usize,
-    output: usize,
+    stage: StageIndex,
+    output: OutputIndex,
     actions: Vec<ActionId>,
 }
 
@@ -168,24 +168,26 @@ impl Artifacts<'_> {
 }
 
 /// The stage and its output that a selection names; its axes and points must exist too.
-fn resolve(selection: &Selection, workflow: &Workflow) -> Result<(usize, usize), Error> {
+fn resolve(selection: &Selection, workflow: &Workflow) -> Result<(StageIndex, OutputIndex), Error> {
     let unknown = |sort: &str, name: &str, hint: Option<String>| {
         Error::request(format!("there is no {sort} {name}")).with_hint(hint)
     };
     let name = &selection.stage;
-    let number = workflow.stages.iter().position(|stage| stage.name == *name).ok_or_else(|| {
+    let number = workflow.stages.position(|stage| stage.name == *name).ok_or_else(|| {
         let names = workflow.stages.iter().map(|stage| stage.name.as_str());
         unknown("stage", name, suggest::hint(name, "stage", names))
     })?;
     let stage = &workflow.stages[number];
     let ports = || stage.outputs.iter().map(|port| port.name.as_str());
     let output = match (&selection.port, stage.outputs.len()) {
-        (Some(port), _) => ports().position(|name| name == port).ok_or_else(|| {
-            let sort = format!("output of {name} called");
-            unknown(&sort, port, suggest::hint(port, "output", ports()))
-        })?,
-        (None, 1) => 0,
-        (None, _) => ports().position(|port| port == "main").ok_or_else(|| {
+        (Some(port), _) => {
+            stage.outputs.position(|known| known.name == *port).ok_or_else(|| {
+                let sort = format!("output of {name} called");
+                unknown(&sort, port, suggest::hint(port, "output", ports()))
+            })?
+        }
+        (None, 1) => OutputIndex::default(),
+        (None, _) => stage.outputs.position(|port| port.name == "main").ok_or_else(|| {
             let ports: Vec<_> = ports().map(|port| format!("{name}.{port}")).collect();
             Error::request(format!("{name} has several outputs"))
                 .with_hint(format!("name one: {}", ports.join(", ")))
@@ -210,7 +212,7 @@ fn resolve(selection: &Selection, workflow: &Workflow) -> Result<(usize, usize),
 
 /// The error of an action that the cache does not hold. A stage that says `cache: false`, or one
 /// that reads from such a stage, is made by every run and found by none.
-fn not_cached(plan: &Plan<'_>, stage: usize, action: ActionId) -> Error {
+fn not_cached(plan: &Plan<'_>, stage: StageIndex, action: ActionId) -> Error {
     let stages = &plan.workflow().stages;
     let name = &stages[stage].name;
     let mut above = vec![stage];

@@ -11,8 +11,8 @@ use fuseline_cache::Cache;
 use fuseline_engine::{Depth, Kinds, Plan, Services, open_regular};
 use fuseline_host::{Isolation, PluginFile};
 use fuseline_workflow::{
-    Checked, Diagnostic, Files, Limits, Overrides, ParamsFile, Place, Source, Workflow, absolute,
-    codes,
+    Checked, Diagnostic, Files, Limits, Overrides, ParamsFile, Place, Source, StageIndex, Workflow,
+    absolute, codes,
 };
 
 use crate::error::{Error, Mistakes};
@@ -271,7 +271,7 @@ impl OpenStudy {
         })
     }
 
-    fn build(&self, depth: Depth, only: &[usize]) -> Check<'_> {
+    fn build(&self, depth: Depth, only: &[StageIndex]) -> Check<'_> {
         let Some(workflow) = self.workflow() else {
             return Check { plan: None, diagnostics: self.checked.diagnostics.clone() };
         };
@@ -293,17 +293,14 @@ impl OpenStudy {
 }
 
 /// The numbers of stages by their names.
-fn find_stages(workflow: &Workflow, names: &[String]) -> Result<Vec<usize>, Error> {
+fn find_stages(workflow: &Workflow, names: &[String]) -> Result<Vec<StageIndex>, Error> {
     names
         .iter()
         .map(|name| {
-            let names = || workflow.stages.iter().map(|stage| stage.name.as_str());
-            names().position(|known| known == name).ok_or_else(|| {
-                Error::request(format!("there is no stage {name}")).with_hint(suggest::hint(
-                    name,
-                    "stage",
-                    names(),
-                ))
+            workflow.stages.position(|stage| stage.name == *name).ok_or_else(|| {
+                let names = workflow.stages.iter().map(|stage| stage.name.as_str());
+                Error::request(format!("there is no stage {name}"))
+                    .with_hint(suggest::hint(name, "stage", names))
             })
         })
         .collect()

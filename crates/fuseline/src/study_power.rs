@@ -6,6 +6,7 @@ use fuseline_engine::{ActionId, Inspection, Plan};
 use fuseline_stages::diagnose::design::{PlannedTests, planned_tests};
 use fuseline_stats::clustering::intraclass_correlation;
 use fuseline_stats::power::{Design, Power, detectable, power_at};
+use fuseline_workflow::OutputIndex;
 use rayon::prelude::*;
 
 use crate::deliver;
@@ -193,7 +194,8 @@ fn read(
     action: ActionId,
     kind: ArtifactKind,
 ) -> Result<Option<Artifact>, Error> {
-    let (Some(cache), Some(digest)) = (cache, inspection.output(action, 0)) else {
+    let (Some(cache), Some(digest)) = (cache, inspection.output(action, OutputIndex::default()))
+    else {
         return Ok(None);
     };
     deliver::artifact(cache, kind, &digest).map(Some)

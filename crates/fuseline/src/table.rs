@@ -157,8 +157,9 @@ impl Table {
         let axes = names_in(Some(axes));
         let batch = in_one(reader.build()?)?.with_schema(schema)?;
         let table = Self { batch, axes, is_decimal: false };
-        let is_numeric = table.with_numeric_axes()?.schema() != table.batch.schema();
-        Ok(is_numeric.then_some(table))
+        let batch = table.with_numeric_axes()?;
+        let is_numeric = batch.schema() != table.batch.schema();
+        Ok(is_numeric.then(|| Self { batch, axes: BTreeSet::new(), is_decimal: false }))
     }
 
     /// The first rows and columns of the table in a Parquet file, without reading the others;

@@ -16,12 +16,11 @@ use fuseline_remote::RemoteReport;
 use fuseline_workflow::Diagnostic;
 use serde::{Deserialize, Serialize};
 
-use crate::action_log;
 use crate::error::Error;
 use crate::noted_warnings::NotedWarnings;
 use crate::plugin_path::{nearest_lock, plugin_path};
 use crate::run::{RunHandle, deliver_outputs, refuse_to_overwrite, results_folder};
-use crate::run_context::{CONTEXT_FILE, reached_outputs, stays_inside};
+use crate::run_context::{CONTEXT_FILE, has_reports, reached_outputs, stays_inside};
 use crate::run_options::{Observer, RunOptions, RunProgress};
 use crate::study::{OpenStudy, Study};
 
@@ -45,6 +44,8 @@ struct Note {
     outputs: Vec<(PathBuf, Digest)>,
     /// The cautions of its actions.
     cautions: Vec<Caution>,
+    /// True if a stage makes a report.
+    has_reports: bool,
     /// The warnings that every run gives.
     warnings: NotedWarnings,
     /// Length of the manifest in bytes.
@@ -72,6 +73,8 @@ pub(crate) enum Repetition {
         outputs: Vec<(String, PathBuf)>,
         /// The cautions of its actions.
         cautions: Vec<Caution>,
+        /// True if a stage makes a report.
+        has_reports: bool,
         /// Traffic with the remote, when there is one.
         remote: Option<Box<RemoteReport>>,
     },
@@ -108,7 +111,7 @@ pub(crate) fn repeat(
         return changed(handle);
     };
     let (manifest, context) = (0..note.manifest, note.manifest..attachment.size());
-    let Note { workflow, stages, outputs, cautions, warnings, .. } = note;
+    let Note { workflow, stages, outputs, cautions, has_reports, warnings, .. } = note;
     let Some((warnings, texts)) = warnings.decode() else { return changed(handle) };
     let reached = outputs.iter().map(|(file, digest)| (file.as_path(), *digest));
     let RunHandle { cache, run, .. } = &handle;
@@ -124,7 +127,6 @@ pub(crate) fn repeat(
     let actions = stages.iter().map(|(_, actions)| actions).sum();
     let mut record =
         RunRecord::begin(cache, run, &workflow, stages.clone()).map_err(Error::failed)?;
-    action_log::begin(&cache.runs_folder().join(record.id()));
     cache.write_run_file_with(record.id(), CONTEXT_FILE, &[], &mut attachment, context)?;
     let remote = handle.finish_remote(&mut record, options, observer).map(Box::new);
     let mut observe = |event: &_| observer(RunProgress::Event(event));
@@ -136,6 +138,7 @@ pub(crate) fn repeat(
         actions,
         outputs: delivered,
         cautions,
+        has_reports,
         remote,
     })
 }
@@ -198,6 +201,7 @@ pub(crate) fn note(
         stages,
         outputs: outputs.map(|(file, digest)| (file.to_owned(), digest)).collect(),
         cautions: Caution::group(&outcome.cautions),
+        has_reports: has_reports(plan),
         warnings: NotedWarnings::encode(warnings, open.files()),
         manifest: manifest.iter().map(|part| part.len() as u64).sum(),
     };
@@ -218,7 +222,8 @@ pub(crate) fn request(study: &Study, options: &RunOptions) -> Option<Digest> {
     let settings = study.settings().ok()?;
     let search = plugin_path(folders, &[], &settings.settings).ok()?;
     // What a workflow states is in its texts.
-    let python = Interpreter::find(settings.python().as_ref()).ok().map(|of| of.program);
+    let python = Interpreter::find_program(settings.python().as_ref());
+    let python = python.ok().map(|of| of.program);
     let request = (path, set, seed, params, isolation, max_actions, &options.only);
     Some(Digest::hash(format!("{:?}", (working_dir, lock, search, python, request))))
 }
@@ -264,6 +269,7 @@ mod tests {
             stages: Vec::new(),
             outputs: vec![(PathBuf::from(file), Digest::hash("report"))],
             cautions: Vec::new(),
+            has_reports: false,
             warnings: NotedWarnings::default(),
             manifest: 3,
         };
@@ -286,6 +292,7 @@ mod tests {
             stages: vec![("fusion".to_owned(), 2)],
             outputs: vec![(PathBuf::from("report.html"), Digest::hash("report"))],
             cautions: Vec::new(),
+            has_reports: false,
             warnings: NotedWarnings::default(),
             manifest: 3,
         };

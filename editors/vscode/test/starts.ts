@@ -21,9 +21,11 @@ const settings: Settings = {
   pluginPath: [],
 };
 
-test("the server starts, checks a workflow and gives its graph", async () => {
+test("the server starts, checks a workflow and gives its graph", { timeout: 60_000 }, async (context) => {
   const { command, args } = serverCommand(settings);
   const server = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"], cwd: root });
+  // Whatever fails below, nothing goes on.
+  context.after(() => server.kill());
   const connection = createMessageConnection(new StreamMessageReader(server.stdout), new StreamMessageWriter(server.stdin));
   const published = new Promise<{ uri: string; diagnostics: unknown[] }>((resolve) => {
     connection.onNotification("textDocument/publishDiagnostics", resolve);

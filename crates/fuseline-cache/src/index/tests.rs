@@ -57,7 +57,7 @@ fn an_action_whose_object_is_missing_or_of_another_length_is_not_in_the_index() 
 #[test]
 fn many_objects_are_asked_for_on_several_threads_and_each_gets_its_own_answer() {
     let names: Vec<String> =
-        (0..3 * A_THREADS_WORTH).map(|number| format!("action {number}")).collect();
+        (0..3 * FILES_FOR_A_THREAD).map(|number| format!("action {number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (_folder, cache) = indexed(&names);
     for name in names.iter().step_by(7) {

@@ -196,8 +196,8 @@ fn status(cache: Cache, remote: Option<&RemoteSettings>, format: Format) -> Resu
         }
         Format::Human => {
             let mut text = format!(
-                "{}\n  {} objects, {}\n  {} action records, {}\n  {} packs of small ones\n  {} runs, {} \
-                 going on with {} actions\n  {} damaged files set aside\n  leases: {}",
+                "{}\n  {} objects, {}\n  {} action records, {}\n  {} packs of small ones\n  \
+                 {} runs, {} going on with {} actions\n  {} damaged files set aside\n  leases: {}",
                 cache.folder().display(),
                 status.objects,
                 amount::bytes(status.object_bytes),

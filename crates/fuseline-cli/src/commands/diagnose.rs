@@ -4,7 +4,10 @@
 //! announces behind it, numbers little-endian. docs/frozen-models.md describes it.
 
 use std::io::{self, Read, Write};
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use fuseline_engine::{Class, StageError};
@@ -204,30 +207,40 @@ struct Header {
 }
 
 /// The program on the other side.
-struct Peer<R, W> {
+struct Peer<R> {
     input: R,
-    output: W,
+    /// To the thread that writes: questions go out while an answer comes in.
+    output: Sender<Vec<u8>>,
     rows: usize,
     classes: usize,
     deadline: Option<Instant>,
     asked_again: bool,
+    /// Questions that were written and not answered yet.
+    announced: usize,
 }
 
 fn serve() -> Result<Exit, Failure> {
-    let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
-    let outcome = converse(&mut input, &mut output);
-    let (last, exit) = match outcome {
+    let (output, lines) = mpsc::channel::<Vec<u8>>();
+    let writer = thread::spawn(move || {
+        let mut output = io::stdout().lock();
+        // When the other side is gone, so are its answers: the reader says so.
+        lines.into_iter().try_for_each(|line| output.write_all(&line).and_then(|()| output.flush()))
+    });
+    let (last, exit) = match converse(&mut io::stdin().lock(), &output) {
         Ok(result) => (json!({ "result": result }), Exit::Done),
         Err(error) => {
             let said = json!({ "message": error.message, "hint": error.hint });
             (json!({ "error": said }), Exit::Wrong)
         }
     };
-    writeln!(output, "{last}").and_then(|()| output.flush()).map_err(Failure::failed)?;
+    // Where the thread has ended, it says why.
+    output.send(format!("{last}\n").into_bytes()).ok();
+    drop(output);
+    writer.join().unwrap_or_else(|panic| resume_unwind(panic)).map_err(Failure::failed)?;
     Ok(exit)
 }
 
-fn converse(input: &mut impl Read, output: &mut impl Write) -> Result<Value, StageError> {
+fn converse(input: &mut impl Read, output: &Sender<Vec<u8>>) -> Result<Value, StageError> {
     let header = read_header(&read_line(input)?)?;
     if header.protocol != PROTOCOL {
         return Err(StageError::data(format!(
@@ -261,8 +274,15 @@ fn converse(input: &mut impl Read, output: &mut impl Write) -> Result<Value, Sta
     let deadline = header
         .seconds
         .and_then(|seconds| Instant::now().checked_add(Duration::try_from_secs_f64(seconds).ok()?));
-    let mut peer =
-        Peer { input, output, rows, classes: examples.classes.len(), deadline, asked_again: false };
+    let mut peer = Peer {
+        input,
+        output: output.clone(),
+        rows,
+        classes: examples.classes.len(),
+        deadline,
+        asked_again: false,
+        announced: 0,
+    };
     let found = diagnose(&examples, &header.settings, &mut peer)?;
     let report = data(&header.title, &found, &header.settings);
     let (headline, sentences) = fuseline_report::answer_in_words(&report);
@@ -291,29 +311,46 @@ fn read_header(line: &[u8]) -> Result<Header, StageError> {
     })
 }
 
-impl<R: Read, W: Write> Answerer for Peer<R, W> {
-    fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError> {
-        let mut count = 1;
+impl<R> Peer<R> {
+    fn write(&mut self, question: &Question<'_>) -> Result<(), StageError> {
         let line = match question {
-            Question::Clean if std::mem::replace(&mut self.asked_again, true) => {
-                json!({ "ask": "clean", "again": true })
+            Question::Clean => {
+                let again = std::mem::replace(&mut self.asked_again, true);
+                json!({ "ask": "clean", "again": again })
             }
-            Question::Clean => json!({ "ask": "clean", "again": false }),
             Question::Neutral => json!({ "ask": "neutral" }),
-            Question::Broken { first, count: several, columns, .. } => {
-                count = *several as usize;
-                json!({ "ask": "broken", "first": first, "count": several, "columns": columns })
+            Question::Broken { first, count, columns, .. } => {
+                json!({ "ask": "broken", "first": first, "count": count, "columns": columns })
             }
         };
-        let gone =
-            |error: io::Error| StageError::failed(format!("the other side is gone: {error}"));
-        writeln!(self.output, "{line}").map_err(gone)?;
+        let mut bytes = format!("{line}\n").into_bytes();
         if let Question::Broken { index, .. } = question {
-            let bytes: Vec<u8> = index.iter().flat_map(|row| row.to_le_bytes()).collect();
-            self.output.write_all(&bytes).map_err(gone)?;
+            bytes.extend(index.iter().flat_map(|row| row.to_le_bytes()));
         }
-        self.output.flush().map_err(gone)?;
+        self.output.send(bytes).map_err(|_| StageError::failed("the other side is gone"))
+    }
+}
+
+impl<R: Read> Answerer for Peer<R> {
+    fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError> {
+        match self.announced.checked_sub(1) {
+            Some(left) => self.announced = left,
+            None => self.write(question)?,
+        }
+        let count = match question {
+            Question::Broken { count, .. } => *count as usize,
+            Question::Clean | Question::Neutral => 1,
+        };
         read_doubles(&mut self.input, count * self.rows * self.classes)
+    }
+
+    fn announce(&mut self, question: &Question<'_>) -> Result<(), StageError> {
+        // With a deadline there may be no time for it.
+        if self.deadline.is_none() {
+            self.write(question)?;
+            self.announced += 1;
+        }
+        Ok(())
     }
 
     fn has_time(&mut self) -> bool {

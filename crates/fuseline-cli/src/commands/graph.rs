@@ -1,9 +1,10 @@
 //! `fuseline graph`: the workflow as a drawing.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use clap::ValueEnum;
-use fuseline::{Plan, cache_if_exists, inspect};
+use fuseline::{ActionId, Plan, cache_if_exists, inspect};
 
 use crate::args::{CacheArgs, RemoteArgs, WorkflowArgs};
 use crate::exit::{Exit, Failure};
@@ -55,10 +56,10 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let plan = if cache.is_some() { study.plan(&[])? } else { study.plan_without_keys()? };
     render::diagnostics(&study.warnings(&plan), study.files());
     let (cache, remote) = remote::attach(cache, settings.as_ref(), &plan.workflow().name)?;
-    let mut cached = vec![false; plan.len()];
+    let mut cached = BTreeSet::new();
     if cache.is_some() {
         for preview in inspect(&plan, cache.as_ref())?.actions {
-            cached[preview.action as usize] = preview.is_cached();
+            cached.extend(preview.is_cached().then_some(preview.action));
         }
     }
     remote::finish(remote.as_deref());
@@ -92,12 +93,12 @@ struct Drawing {
 }
 
 /// One node a stage, with its number of actions and how many of them are cached.
-fn stages(plan: &Plan<'_>, cached: &[bool]) -> Drawing {
+fn stages(plan: &Plan<'_>, cached: &BTreeSet<ActionId>) -> Drawing {
     let stages = &plan.workflow().stages;
-    let nodes = stages.iter().enumerate().map(|(number, stage)| {
+    let nodes = stages.iter_enumerated().map(|(number, stage)| {
         let actions = plan.actions_of(number);
         let count = actions.len();
-        let cached = actions.filter(|&action| cached[action as usize]).count();
+        let cached = actions.filter(|action| cached.contains(action)).count();
         let plural = if count == 1 { "" } else { "s" };
         Node {
             lines: vec![stage.name.clone(), format!("{count} action{plural}, {cached} cached")],
@@ -113,7 +114,7 @@ fn stages(plan: &Plan<'_>, cached: &[bool]) -> Drawing {
         .enumerate()
         .flat_map(|(to, stage)| {
             let sources = stage.inputs.iter().flat_map(|input| &input.sources);
-            sources.map(move |source| (source.stage, to))
+            sources.map(move |source| (source.stage.into(), to))
         })
         .collect();
     edges.sort_unstable();
@@ -122,15 +123,15 @@ fn stages(plan: &Plan<'_>, cached: &[bool]) -> Drawing {
 }
 
 /// One node an action.
-fn actions(plan: &Plan<'_>, cached: &[bool]) -> Drawing {
-    let count = plan.len() as u32;
-    let nodes = (0..count).map(|action| {
-        let cached = if cached[action as usize] { Cached::All } else { Cached::None };
+fn actions(plan: &Plan<'_>, cached: &BTreeSet<ActionId>) -> Drawing {
+    let nodes = plan.actions().map(|action| {
+        let cached = if cached.contains(&action) { Cached::All } else { Cached::None };
         Node { lines: vec![plan.action_label(action)], cached }
     });
-    let mut edges: Vec<_> = (0..count)
+    let mut edges: Vec<_> = plan
+        .actions()
         .flat_map(|action| {
-            plan.needs(action).into_iter().map(move |from| (from as usize, action as usize))
+            plan.needs(action).into_iter().map(move |from| (from.into(), action.into()))
         })
         .collect();
     edges.sort_unstable();

@@ -236,7 +236,10 @@ fn explain(folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
         }
         let exists = path.is_dir();
         listed.push(json!({
-            "folder": path.display().to_string(), "named_by": named_by, "exists": exists, "rules": rules,
+            "folder": path.display().to_string(),
+            "named_by": named_by,
+            "exists": exists,
+            "rules": rules,
         }));
     }
     if format == Format::Json {

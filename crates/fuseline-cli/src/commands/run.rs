@@ -10,6 +10,7 @@ use fuseline::{
 };
 use fuseline_workflow::parse_bytes;
 use serde_json::{Map, json};
+use signal_hook::flag;
 
 use crate::args::{CacheArgs, Format, Global, JobsArgs, RemoteArgs, WorkflowArgs};
 use crate::exit::{Exit, Failure};
@@ -103,7 +104,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     if summary.undelivered.is_none() || args.format == Format::Json {
         // A run in which nothing changed has said it before, and is over in milliseconds.
         let is_asked = args.format == Format::Json || (summary.executed > 0 && !global.quiet);
-        let verdicts = match is_asked && summary.status == "ok" {
+        let verdicts = match is_asked && summary.has_reports && summary.status == "ok" {
             true => verdicts_of(&options.cache, &summary.run),
             false => Vec::new(),
         };
@@ -181,19 +182,33 @@ impl Signals {
         let ignored = ignored_signals();
         let listened = [SIGINT, SIGTERM, SIGHUP].into_iter();
         let listened = listened.filter(|signal| ignored >> (signal - 1) & 1 == 0);
-        let mut signals = signal_hook::iterator::Signals::new(listened)?;
         let at_once = Arc::new(AtomicBool::new(true));
-        let (at_once_too, stop) = (at_once.clone(), stop.clone());
-        std::thread::Builder::new().spawn(move || {
-            for _ in signals.forever() {
-                let cancelled = cancel.as_ref().filter(|cancel| !cancel.load(Ordering::SeqCst));
-                match (at_once_too.load(Ordering::SeqCst), stop.load(Ordering::SeqCst), cancelled) {
-                    (false, false, _) => stop.store(true, Ordering::SeqCst),
-                    (false, true, Some(cancel)) => cancel.store(true, Ordering::SeqCst),
-                    _ => signal_hook::low_level::exit(130),
+        let status = Exit::Interrupted.number();
+        match cancel {
+            // The handlers themselves can tell two cases apart, which saves most runs a thread.
+            None => {
+                for signal in listened {
+                    // In this order: the one that raises `stop` does not end the process.
+                    flag::register_conditional_shutdown(signal, status, at_once.clone())?;
+                    flag::register_conditional_shutdown(signal, status, stop.clone())?;
+                    flag::register(signal, stop.clone())?;
                 }
             }
-        })?;
+            Some(cancel) => {
+                let mut signals = signal_hook::iterator::Signals::new(listened)?;
+                let (at_once, stop) = (at_once.clone(), stop.clone());
+                std::thread::Builder::new().spawn(move || {
+                    let is_raised = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+                    for _ in signals.forever() {
+                        match (is_raised(&at_once), is_raised(&stop), is_raised(&cancel)) {
+                            (false, false, _) => stop.store(true, Ordering::SeqCst),
+                            (false, true, false) => cancel.store(true, Ordering::SeqCst),
+                            _ => signal_hook::low_level::exit(status),
+                        }
+                    }
+                })?;
+            }
+        }
         Ok(Self { at_once })
     }
 

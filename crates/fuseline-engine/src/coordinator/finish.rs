@@ -76,8 +76,8 @@ impl Coordinator<'_, '_, '_> {
                 execution.cpu_seconds = executed.cpu_seconds;
                 execution.memory = executed.memory;
                 self.duplicates += usize::from(executed.is_duplicate);
-                self.states[action as usize] = ActionState::Done;
-                self.keys[action as usize].iter().for_each(|key| self.cache.note_executed(key));
+                self.states[action] = ActionState::Done;
+                self.keys[action].iter().for_each(|key| self.cache.note_executed(key));
                 self.discover(action, &executed.record)?;
                 self.known(action, &outputs_of(&executed.record));
                 let (stage, site) = (self.stage_name(action), self.action_label(action));
@@ -109,25 +109,25 @@ impl Coordinator<'_, '_, '_> {
             return false;
         }
         let producer = self.plan.needs(action).into_iter().find(|&producer| {
-            let outputs = self.plan.stages[self.plan.stage_of(producer).0].outputs.len();
-            (0..outputs).any(|output| self.resolver.digest(producer, output) == Some(lost))
+            let outputs = &self.plan.stages[self.plan.stage_of(producer).0].outputs;
+            outputs.keys().any(|output| self.resolver.digest(producer, output) == Some(lost))
         });
         // Cautions are read from anywhere upstream.
         let Some(producer) = producer.or_else(|| {
             let upstream = self.plan.upstream(action);
-            self.resolver.cautions_of(lost).find(|&of| upstream[of as usize])
+            self.resolver.cautions_of(lost).find(|&of| upstream[of])
         }) else {
             return false;
         };
-        self.states[action as usize] = ActionState::Waiting;
+        self.states[action] = ActionState::Waiting;
         let (site, of) = (self.action_label(action), self.action_label(producer));
         let digest = lost.to_string();
         (self.observe)(Event::Remaking { action: site, producer: of, digest });
         let waiters = self.remaking.entry(producer).or_default();
         waiters.push(action);
         if waiters.len() == 1 {
-            self.states[producer as usize] = ActionState::Queued;
-            if let Some(Ok(lookup)) = self.keys[producer as usize]
+            self.states[producer] = ActionState::Queued;
+            if let Some(Ok(lookup)) = self.keys[producer]
                 .map(|key| look_up(self.cache, &key, self.previous.files, &self.plan.installation))
             {
                 self.misses.insert(producer, lookup);
@@ -151,7 +151,7 @@ impl Coordinator<'_, '_, '_> {
             return false;
         }
         let wait = FIRST_RETRY.saturating_mul(1 << (attempts - 1).min(10));
-        self.states[action as usize] = ActionState::Queued;
+        self.states[action] = ActionState::Queued;
         self.postponed.push_back((action, Instant::now() + wait));
         let (site, message) = (self.action_label(action), error.message.clone());
         (self.observe)(Event::Retrying { action: site, message, seconds: wait.as_secs_f64() });
@@ -160,10 +160,10 @@ impl Coordinator<'_, '_, '_> {
 
     pub(super) fn fail(&mut self, action: ActionId, error: StageError) {
         if error.class == Class::Cancelled {
-            self.states[action as usize] = ActionState::Skipped;
+            self.states[action] = ActionState::Skipped;
             return;
         }
-        self.states[action as usize] = ActionState::Failed;
+        self.states[action] = ActionState::Failed;
         let (stage, site) = (self.stage_name(action), self.action_label(action));
         let message = error.message.clone();
         (self.observe)(Event::Failed { action: site, stage, message });

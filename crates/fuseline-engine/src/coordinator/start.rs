@@ -56,15 +56,15 @@ impl Coordinator<'_, '_, '_> {
         let mut submissions = Vec::new();
         while self.in_flight.len() < self.options.jobs.max(1) {
             let fits = |&action: &ActionId| {
-                let is_free = self.keys[action as usize]
-                    .is_none_or(|key| !self.keys_in_flight.contains(&key));
+                let is_free =
+                    self.keys[action].is_none_or(|key| !self.keys_in_flight.contains(&key));
                 let has_room = self.in_flight.is_empty()
                     || self.used.fits(self.resources(action), &self.options);
                 is_free && has_room
             };
             let Some(position) = self.queued.iter().position(fits) else { break };
             let Some(action) = self.queued.remove(position) else { break };
-            let Some(key) = self.keys[action as usize] else { continue };
+            let Some(key) = self.keys[action] else { continue };
             submissions.push(self.submission(action, key));
         }
         if self.fetch_inputs {
@@ -77,8 +77,8 @@ impl Coordinator<'_, '_, '_> {
     /// Postpones an action that another run executes, or another action of this run with the same
     /// key.
     pub(super) fn wait_for(&mut self, action: ActionId, holder: Option<String>) {
-        self.states[action as usize] = ActionState::Queued;
-        let key = self.keys[action as usize];
+        self.states[action] = ActionState::Queued;
+        let key = self.keys[action];
         let is_own = self.in_flight.values().any(|of| Some(of.key) == key);
         if !is_own && self.waiting.insert(action) {
             let action = self.action_label(action);
@@ -163,7 +163,7 @@ impl Coordinator<'_, '_, '_> {
         let execution = self.executed.entry(action).or_default();
         execution.attempts += 1;
         execution.reason.clone_from(&reason);
-        self.states[action as usize] = ActionState::Running;
+        self.states[action] = ActionState::Running;
         let stage = self.stage_name(action);
         (self.observe)(Event::Started { action: label, stage, reason });
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use fuseline_artifact::{ArtifactKind, Report};
 use fuseline_host::{Isolation, PluginLibrary};
-use fuseline_workflow::{Limits, Overrides, Role, Source, Workflow};
+use fuseline_workflow::{ActionIndex, Limits, OutputIndex, Overrides, Role, Source, Workflow};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -210,14 +210,14 @@ impl Bench {
 
     fn state(&self, ran: &Ran, stage: &str) -> ActionState {
         let number = self.workflow.stages.iter().position(|of| of.name == stage).unwrap();
-        ran.outcome.states[self.plan().actions_of(number).start as usize]
+        ran.outcome.states[self.plan().action_of(number.into(), ActionIndex(0))]
     }
 
     /// Path of a stage's output.
     fn object(&self, ran: &Ran, stage: &str) -> PathBuf {
         let number = self.workflow.stages.iter().position(|of| of.name == stage).unwrap();
-        let action = self.plan().actions_of(number).start;
-        let digest = ran.outcome.output(&self.plan(), action, 0).unwrap().to_string();
+        let action = self.plan().action_of(number.into(), ActionIndex(0));
+        let digest = ran.outcome.output(&self.plan(), action, OutputIndex(0)).unwrap().to_string();
         self.folder.path().join("cache/objects").join(&digest[..2]).join(&digest[2..])
     }
 }
@@ -268,7 +268,7 @@ fn a_failure_is_tried_again_as_often_as_the_stage_says_and_later_each_time() {
         .collect();
     assert_eq!(waits, [0.5, 1.0]);
     assert!(started.elapsed() >= Duration::from_millis(1500));
-    assert_eq!(ran.outcome.executed[&0].attempts, 3);
+    assert_eq!(ran.outcome.executed[&ActionId(0)].attempts, 3);
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn what_ends_after_its_timeout_is_not_kept() {
     let bench = Bench::new("deaf: never_look_up | timeout: 50ms");
     let ran = bench.run();
     assert_eq!(ran.message(), "it took longer than its timeout of 0.05 s");
-    let key = ran.outcome.keys[0].unwrap();
+    let key = ran.outcome.keys.raw[0].unwrap();
     assert_eq!(bench.cache().get_action(&key).unwrap(), None);
 }
 
@@ -391,13 +391,13 @@ fn a_job_is_written_down_and_found_again_and_a_damaged_one_is_none() {
     };
     let outcome =
         execute(&plan, &cache, previous, &executor, bench.options, &stop, &mut |_| {}).unwrap();
-    let key = outcome.keys[1].unwrap();
+    let key = outcome.keys.raw[1].unwrap();
     let job = find_job(&cache, &key).unwrap().unwrap();
     assert_eq!((job.key, job.site.as_str()), (key, "late"));
     assert_eq!(job.limits.timeout, Some(Duration::from_secs(3)));
     job.check(&bench.kinds, &bench.services).unwrap();
 
-    let early = find_job(&cache, &outcome.keys[0].unwrap()).unwrap().unwrap();
+    let early = find_job(&cache, &outcome.keys.raw[0].unwrap()).unwrap().unwrap();
     let batch = folder.write_batch([&early, &job].into_iter()).unwrap();
     assert_eq!(read_batch(&cache, &batch, 1).unwrap().unwrap().key, key);
     assert!(read_batch(&cache, &batch, 2).unwrap().is_none());
@@ -501,7 +501,7 @@ fn a_record_in_parts_says_what_became_of_each_action_and_what_the_next_run_will_
         record.finish(&plan, outcome, &[], |next| unchanged = next).unwrap();
         let manifest = Manifest::read(&cache, record.id()).unwrap();
         let sites: Vec<_> = manifest.actions.iter().map(|of| of.action.clone()).collect();
-        assert_eq!(sites, (0..plan.actions).map(|of| plan.action_label(of)).collect::<Vec<_>>());
+        assert_eq!(sites, plan.actions().map(|of| plan.action_label(of)).collect::<Vec<_>>());
         (manifest, unchanged.unwrap().manifest.concat())
     };
     let first = bench.run();

@@ -67,7 +67,7 @@ fn an_input_that_the_kind_does_not_read_is_an_error_and_not_an_empty_one() {
         revision: 1,
         summary: String::new(),
         inputs: vec![port("read", true), port("unread", false)],
-        outputs: Vec::new(),
+        outputs: Vec::new().into(),
         options: OptionsSchema::from_fn(|| serde_json::Value::Null),
         declared_ports: false,
     };

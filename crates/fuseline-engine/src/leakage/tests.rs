@@ -51,7 +51,7 @@ impl StageKind for Says {
         if self.silent {
             return;
         }
-        let fold = |fold: i64| Fold { split: 0, fold };
+        let fold = |fold: i64| Fold { split: Some(ActionId(0)), fold };
         flow.fit("from", &self.fits.map_or_else(Rows::none, |number| Rows::train(fold(number))));
         let own: Vec<_> = self.test.iter().map(|&number| Rows::test(fold(number))).collect();
         let own: Rows = own.iter().collect();

@@ -2,10 +2,10 @@ use fuseline_workflow::Arity;
 
 use super::*;
 
-const SPLIT: ActionId = 4;
+const SPLIT: ActionId = ActionId(4);
 
 fn fold(fold: i64) -> Fold {
-    Fold { split: SPLIT, fold }
+    Fold { split: Some(SPLIT), fold }
 }
 
 fn port(name: &str, role: Role) -> InputPort {
@@ -39,7 +39,7 @@ fn flow(
         outputs: &["main"],
         inputs: inputs.to_vec(),
         producers: vec![("folds", SPLIT)],
-        split_name: &|split| format!("split {split}"),
+        split_name: &|split| format!("split {}", usize::from(split)),
     };
     let mut flow = RowFlow::new(&offered);
     rows(&mut flow);
@@ -164,7 +164,7 @@ fn fitting_is_refused_on_test_rows_on_what_they_shaped_and_in_fold() {
 
 #[test]
 fn the_split_is_named_where_there_are_two() {
-    let other = Rows::train(Fold { split: 9, fold: 1 });
+    let other = Rows::train(Fold { split: Some(ActionId(9)), fold: 1 });
     let found = leaks(
         &[
             ("model", RowState::default().taught(&other)),

@@ -2,8 +2,8 @@ use super::*;
 
 const FOLDS: i64 = 3;
 
-fn fold(split: ActionId, fold: i64) -> Fold {
-    Fold { split, fold }
+fn fold(split: u32, fold: i64) -> Fold {
+    Fold { split: Some(ActionId(split)), fold }
 }
 
 /// Every atom of two splits of three folds each.
@@ -39,8 +39,8 @@ fn meant(rows: &Rows) -> u32 {
     let bits = |has: &dyn Fn(i64) -> bool| {
         (0..all).filter(|&example| has(example)).map(|example| 1 << example).sum::<u32>()
     };
-    let number = |split: ActionId, example: i64| match split {
-        7 => example % FOLDS,
+    let number = |split: Option<ActionId>, example: i64| match split.map(usize::from) {
+        Some(7) => example % FOLDS,
         _ => example / FOLDS,
     };
     let atom = |atom: &Atom| match *atom {
@@ -140,9 +140,10 @@ fn sets_are_named_as_a_reader_would_name_them() {
     assert_eq!(tests(&[0, 2, 5]).to_string(), "test(folds 0, 2, 5)");
     assert_eq!(tests(&[0, 2, 3, 4, 5, 6, 9]).to_string(), "test(folds 0, 2, 3, 4, 5 and 2 more)");
     let two = tests(&[0]).union(&Rows::train(fold(8, 4)));
-    let name = |split: ActionId| Some(if split == 7 { "folds" } else { "others" }.to_owned());
+    let name =
+        |split: ActionId| Some(if split == ActionId(7) { "folds" } else { "others" }.to_owned());
     assert_eq!(two.words(&name), "{train(fold 4 of others), test(fold 0 of folds)}");
-    assert_eq!(two.splits().collect::<Vec<_>>(), [8, 7]);
+    assert_eq!(two.splits().collect::<Vec<_>>(), [8, 7].map(|split| Some(ActionId(split))));
 }
 
 #[test]

@@ -28,8 +28,8 @@ pub fn items(of: &Facts<'_>) -> Vec<Item> {
     let prepared = of.preparation().into_iter().chain(of.cautions());
     let left = "steps before the workflow read the data, and likeness across groups of people";
     items.add("7", "Data preparation: pre-processing and checks of quality", prepared, left);
-    let left = "definition, time horizon, time and method of assessment, why this outcome, and whether it \
-                is assessed alike across sociodemographic groups";
+    let left = "definition, time horizon, time and method of assessment, why this outcome, and \
+                whether it is assessed alike across sociodemographic groups";
     items.add("8a", "Outcome: definition", of.classes(), left);
     items.authors("8b", "Outcome: assessors");
     items.authors("8c", "Outcome: blinding of its assessment");

@@ -2,7 +2,7 @@
 
 use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, lines_of, rectangle, tick_of};
 use crate::arrange::Arrangement;
-use crate::data::{NullDistribution, Point, ReportData};
+use crate::data::{Control, FindingRow, NullDistribution, Point, ReportData};
 use crate::format::{count, p_value, point_values};
 use crate::markup::Element;
 use crate::numbers::Unit;
@@ -30,35 +30,41 @@ fn is_one_value(null: &NullDistribution) -> bool {
     !null.broken.is_empty() && null.broken.iter().all(|value| (value - null.clean).abs() <= 1e-12)
 }
 
-/// One panel a point, in the order of the groups, all over one range; points without a null
-/// distribution have none, nor have those of one value.
+/// One panel a point, in the order of the groups; points without a null distribution have none,
+/// nor have those of one value. Panels of positive controls have one range, all others have
+/// another: gaps of tens of points would leave two bars of a native condition.
 pub fn nulls(data: &ReportData, arrangement: &Arrangement) -> Vec<Figure> {
-    let nulls: Vec<(&NullDistribution, Option<f64>)> = arrangement
+    let nulls: Vec<(&NullDistribution, &FindingRow)> = arrangement
         .groups
         .iter()
         .flat_map(|group| &group.rows)
         .filter_map(|index| data.findings.get(*index))
         // What is equal to another has its distribution.
         .filter(|row| row.is_counted())
-        .filter_map(|row| {
-            Some((data.nulls.iter().find(|null| null.point == row.point)?, row.p_value))
-        })
+        .filter_map(|row| Some((data.nulls.iter().find(|null| null.point == row.point)?, row)))
         .filter(|(null, _)| !is_one_value(null))
         .collect();
-    // One range for all, so that panels can be compared.
-    let values = nulls.iter().flat_map(|(null, _)| null.broken.iter().chain([&null.clean]));
-    let scale = Scale::over(values.copied().filter(|value| value.is_finite()), 12.0, WIDTH - 12.0);
+    let [positive, others] = [true, false].map(|wanted| {
+        let nulls = nulls.iter().filter(|(_, row)| is_positive(row) == wanted);
+        let values = nulls.flat_map(|(null, _)| null.broken.iter().chain([&null.clean]));
+        Scale::over(values.copied(), 12.0, WIDTH - 12.0)
+    });
     let lines = nulls.iter().map(|(null, _)| heading_lines(&null.point).len()).max().unwrap_or(1);
     let unit = Unit::of_report(data);
     let mut figures: Vec<Figure> = Vec::new();
-    for (null, p) in nulls {
+    for (null, row) in nulls {
+        let scale = if is_positive(row) { &positive } else { &others };
         let mut name = format!("null-{}", slug(&point_values(&null.point)));
         if figures.iter().any(|figure| figure.name == name) {
             name = format!("{name}-{}", figures.len() + 1);
         }
-        figures.extend(panel(name, null, p, lines, (&scale, unit)));
+        figures.extend(panel(name, null, row.p_value, lines, (scale, unit)));
     }
     figures
+}
+
+fn is_positive(row: &FindingRow) -> bool {
+    row.control == Control::Positive
 }
 
 /// A point as part of the name of a file that every system, shell and LaTeX takes:

@@ -110,8 +110,8 @@ fn of_accuracy(data: &ReportData) -> Vec<Column> {
                 "without quality"
             },
             if data.settings.frozen {
-                "balanced accuracy of the same model with quality held at its mean, or at the neutral \
-                 value that was given"
+                "balanced accuracy of the same model with quality held at its mean, or at the \
+                 neutral value that was given"
             } else if data.settings.held {
                 "balanced accuracy of the same model with quality held at its mean"
             } else if data.settings.loaded {

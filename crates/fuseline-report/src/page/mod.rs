@@ -265,7 +265,8 @@ fn nulls(data: &ReportData, panels: Vec<Figure>, unmoved: &[String]) -> Option<S
         section("Null distributions")
             .child(caption(&format!(
                 "{}{} under each permutation, as a histogram; the line is the value observed under \
-                 Clean-Q. All panels have one range. The p-value is the raw one, before adjustment.",
+                 Clean-Q. Panels of positive controls have one range, all others one of their own. The \
+                 p-value is the raw one, before adjustment.",
                 unit.subject(),
                 if unit == Unit::Points { " (%)" } else { "" }
             )))

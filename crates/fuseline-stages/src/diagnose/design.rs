@@ -35,9 +35,8 @@ pub struct PlannedTests {
 /// The tests of a plan, family by family and cohort by cohort.
 #[must_use]
 pub fn planned_tests(plan: &Plan<'_>) -> Vec<PlannedTests> {
-    let stages = 0..plan.workflow().stages.len();
     let actions: Vec<PlannedAction<'_>> =
-        stages.flat_map(|stage| plan.actions_of(stage)).map(|action| plan.action(action)).collect();
+        plan.actions().map(|action| plan.action(action)).collect();
     let of_kind = |name: &str| -> Vec<PlannedAction<'_>> {
         actions.iter().filter(|action| action.kind_name() == name).copied().collect()
     };

@@ -157,6 +157,13 @@ pub trait Answerer {
     /// one number a row.
     fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError>;
 
+    /// Tells of a question that will be asked in any case, in the order of asking, so that the model
+    /// can go on while the answer before it is evaluated.
+    fn announce(&mut self, question: &Question<'_>) -> Result<(), StageError> {
+        let _ = question;
+        Ok(())
+    }
+
     /// True if there is time for more permutations.
     fn has_time(&mut self) -> bool {
         true
@@ -626,23 +633,41 @@ impl<'a> Study<'a> {
         mut take: impl FnMut(&[f64]) -> Result<Option<f64>, StageError>,
     ) -> Result<Option<f64>, StageError> {
         let (rows, columns) = (self.order.len(), self.permuter.columns());
-        let (mut drawn, mut asked) = (vec![0; columns * rows], Vec::new());
-        for first in (0..self.settings.permutations).step_by(size as usize) {
-            if first > 0 && !model.has_time() {
-                break;
-            }
+        let mut drawn = vec![0; columns * rows];
+        let mut draw = |first: u32| {
             let count = size.min(self.settings.permutations - first);
-            asked.clear();
+            let mut index = Vec::with_capacity(count as usize * columns * rows);
             for number in first..first + count {
                 self.permuter.draw_into(number.into(), &mut drawn);
                 // From places in code-point order to rows in the caller's order, both of and for.
                 for column in drawn.chunks_exact(rows) {
-                    asked.extend(
+                    index.extend(
                         self.place.iter().map(|&at| self.order[column[at as usize] as usize]),
                     );
                 }
             }
-            let question = Question::Broken { first, count, columns, index: &asked };
+            (first, count, index)
+        };
+        let mut firsts = (0..self.settings.permutations).step_by(size as usize);
+        // A sequential test does not know what it will ask next.
+        let is_certain = self.settings.stop == Stop::Never;
+        let mut next = firsts.next().map(&mut draw);
+        while let Some((first, count, index)) = next.take() {
+            if first > 0 && !model.has_time() {
+                break;
+            }
+            let question = Question::Broken { first, count, columns, index: &index };
+            if first == 0 && is_certain {
+                model.announce(&question)?;
+            }
+            next = firsts.next().map(&mut draw);
+            if let Some((first, count, index)) = next.as_ref().filter(|_| is_certain) {
+                let (first, count) = (*first, *count);
+                model.announce(&Question::Broken { first, count, columns, index })?;
+            } else if is_certain {
+                model.announce(&Question::Neutral)?;
+                model.announce(&Question::Clean)?;
+            }
             if let Some(p) = take(&self.ask(model, &question)?)? {
                 return Ok(Some(p));
             }

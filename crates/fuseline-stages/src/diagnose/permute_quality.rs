@@ -285,9 +285,9 @@ fn is_frozen(model: &Model, frozen: Digest, opened: &OpenModel) -> Result<(), St
 }
 
 /// Remedy for a scheme of classes where the label is a number.
-pub(crate) const INSTEAD_OF_CLASSES: &str = "conditional_residual holds fixed what evidence that is a number tells of quality; numbers have \
-     no strata of equal label or of right experts: threshold or quantile in the label cut them into \
-     classes for within_class and within_correct";
+pub(crate) const INSTEAD_OF_CLASSES: &str = "conditional_residual holds fixed what evidence that is a number tells of quality; numbers \
+     have no strata of equal label or of right experts: threshold or quantile in the label cut \
+     them into classes for within_class and within_correct";
 
 impl PermuteQuality {
     /// Reports a scheme that reads classes where the label is a number.

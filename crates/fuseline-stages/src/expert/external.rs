@@ -103,8 +103,8 @@ impl External<'_> {
     }
 
     /// Gives the evidence of both sides: `of` gives that of each row of the cohort, where there is
-    /// some, and `logits` its logits, where they are known; `absent` gives the error for a side without any, from its number of rows and what they
-    /// are.
+    /// some, and `logits` its logits, where they are known; `absent` gives the error for a side
+    /// without any, from its number of rows and what they are.
     pub fn put(
         &self,
         inputs: &Inputs<'_>,

@@ -49,8 +49,8 @@ impl StageKind for RidgeExpert {
     const NAME: &'static str = "expert.ridge";
     const REVISION: u32 = 1;
     const TAKES_NUMBERS: bool = true;
-    const SUMMARY: &'static str = "Ridge regression of a label that is a number, out of fold for the \
-        training rows.";
+    const SUMMARY: &'static str =
+        "Ridge regression of a label that is a number, out of fold for the training rows.";
 
     fn ports() -> Ports {
         super::ports()

@@ -10,6 +10,7 @@ use super::number::Num;
 use super::{Binary, Expr, ExprKind, Mistake, Unary, functions};
 use crate::codes;
 use crate::diagnostic::Code;
+use crate::index::{AxisIndex, IndexVec, PointIndex};
 use crate::workflow::Axis;
 
 /// Remaining work budget of all expressions together, so that no workflow keeps the check busy for
@@ -31,6 +32,16 @@ impl Work {
     /// `steps` that may be taken. `longest`: elements that a list may have.
     pub fn new(steps: usize, longest: usize) -> Self {
         Self { left: steps, longest, text_left: steps.saturating_mul(TEXT_BYTES_PER_STEP) }
+    }
+
+    /// What is left of this when a part of `whole` was spent as well; none where that is more than
+    /// there is.
+    pub fn less(self, whole: &Self, part: &Self) -> Option<Self> {
+        Some(Self {
+            left: self.left.checked_sub(whole.left - part.left)?,
+            text_left: self.text_left.checked_sub(whole.text_left - part.text_left)?,
+            ..self
+        })
     }
 
     /// Making a text takes memory.
@@ -107,38 +118,41 @@ impl From<&str> for Refusal {
     }
 }
 
+/// No point of any axis.
+pub(crate) static NO_POINT: IndexVec<AxisIndex, Option<PointIndex>> = IndexVec::new();
+
 /// The values that names have at one combination of the axes.
 pub(crate) struct Environment<'a> {
     /// By param; `None` for one with a mistake, which no expression that is evaluated mentions.
     pub params: &'a [Option<Value>],
-    pub axes: &'a [Axis],
-    /// By axis, the index of the point; only those that the expression mentions are read.
-    pub coords: &'a [u32],
+    pub axes: &'a IndexVec<AxisIndex, Axis>,
+    /// The point by axis; `None` for an axis that the stage does not run over.
+    pub coords: &'a IndexVec<AxisIndex, Option<PointIndex>>,
     pub work: &'a mut Work,
 }
 
 const NULL: Value = Value::Null;
 
 impl<'a> Environment<'a> {
-    fn point(&self, axis: usize) -> Option<&'a crate::workflow::AxisPoint> {
-        self.axes.get(axis)?.points.get(*self.coords.get(axis)? as usize)
+    fn point(&self, axis: AxisIndex) -> Option<&'a crate::workflow::AxisPoint> {
+        self.axes.get(axis)?.points.get((*self.coords.get(axis)?)?)
     }
 
     /// The value of an axis's point; of a nested axis, the one under the point of the other axis.
-    fn axis_value(&self, axis: usize) -> Option<&'a Value> {
+    fn axis_value(&self, axis: AxisIndex) -> Option<&'a Value> {
         let known = self.axes.get(axis)?;
-        let point = *self.coords.get(axis)?;
+        let point = (*self.coords.get(axis)?)?;
         let nested = known.within.as_ref().and_then(|within| {
-            let outer = *self.coords.get(within.axis)?;
+            let outer = (*self.coords.get(within.axis)?)?;
             within.values.get(&(outer, point))
         });
-        nested.or_else(|| Some(&known.points.get(point as usize)?.value))
+        nested.or_else(|| Some(&known.points.get(point)?.value))
     }
 
     /// The field of an axis's point; a mistake of the point where it lacks the field.
     fn axis_field(
         &self,
-        axis: usize,
+        axis: AxisIndex,
         field: &str,
         span: &Range<usize>,
     ) -> Result<Option<&'a Value>, Mistake> {

@@ -118,7 +118,8 @@ pub(super) fn signature(name: &str) -> Option<String> {
 }
 
 macro_rules! function {
-    ($name:literal, $signature:literal, $doc:literal, $takes:expr, $required:literal, $gives:expr, $apply:expr) => {
+    ($name:literal, $signature:literal, $doc:literal, $takes:expr, $required:literal, $gives:expr,
+     $apply:expr) => {
         Function {
             name: $name,
             signature: $signature,
@@ -138,38 +139,55 @@ use Takes::{Anything, Int, List, NumberOrList, Scalar, Sized, Text};
 #[rustfmt::skip]
 const FUNCTIONS: &[Function] = &[
     function!("abs", "abs(number)", "The number without its sign.", [Takes::Number], 1, same, abs),
-    function!("basename", "basename(path)", "The part of a path behind its last `/`.", [Text], 1, text, |a, _| {
+    function!("basename", "basename(path)", "The part of a path behind its last `/`.",
+        [Text], 1, text, |a, _| {
         Ok(basename(string(&a[0])).into())
     }),
-    function!("ceil", "ceil(number)", "The smallest whole number that is not smaller.", [Takes::Number], 1, int, |a, _| to_int(number(&a[0]).float().ceil())),
-    function!("ends_with", "ends_with(text, end)", "Whether a text ends with another.", [Text, Text], 2, bool, |a, _| {
+    function!("ceil", "ceil(number)", "The smallest whole number that is not smaller.",
+        [Takes::Number], 1, int, |a, _| to_int(number(&a[0]).float().ceil())),
+    function!("ends_with", "ends_with(text, end)", "Whether a text ends with another.",
+        [Text, Text], 2, bool, |a, _| {
         Ok(string(&a[0]).ends_with(string(&a[1])).into())
     }),
-    function!("float", "float(value)", "A number as a float; a text is read as one.", [Scalar], 1, float, to_float),
-    function!("floor", "floor(number)", "The largest whole number that is not larger.", [Takes::Number], 1, int, |a, _| to_int(number(&a[0]).float().floor())),
+    function!("float", "float(value)", "A number as a float; a text is read as one.",
+        [Scalar], 1, float, to_float),
+    function!("floor", "floor(number)", "The largest whole number that is not larger.",
+        [Takes::Number], 1, int, |a, _| to_int(number(&a[0]).float().floor())),
     function!("int", "int(value)", "A number without its fraction; a text is read as a whole \
         number.", [Scalar], 1, int, int_of),
-    function!("join", "join(list, separator)", "The elements as one text.", [List, Text], 2, text, join),
+    function!("join", "join(list, separator)", "The elements as one text.",
+        [List, Text], 2, text, join),
     function!("len", "len(list or text)", "The number of elements of a list, or of characters of \
         a text.", [Sized], 1, int, len),
-    function!("lower", "lower(text)", "The text in lower case.", [Text], 1, text, |a, _| Ok(string(&a[0]).to_lowercase().into())),
+    function!("lower", "lower(text)", "The text in lower case.",
+        [Text], 1, text, |a, _| Ok(string(&a[0]).to_lowercase().into())),
     Function { name: "max", signature: "max(list) or max(a, b, …)", doc: "The largest of some \
-        numbers or texts.", takes: &[Anything], required: 1, repeats: true, gives: element, apply: |a, w| extreme(a, w, true) },
+        numbers or texts.",
+        takes: &[Anything], required: 1, repeats: true, gives: element,
+        apply: |a, w| extreme(a, w, true) },
     Function { name: "min", signature: "min(list) or min(a, b, …)", doc: "The smallest of some \
-        numbers or texts.", takes: &[Anything], required: 1, repeats: true, gives: element, apply: |a, w| extreme(a, w, false) },
+        numbers or texts.",
+        takes: &[Anything], required: 1, repeats: true, gives: element,
+        apply: |a, w| extreme(a, w, false) },
     function!("range", "range(end), range(start, end) or range(start, end, step)", "Whole numbers \
-        from `start` (or 0) up to, but without, `end`.", [Int, Int, Int], 1, |_| Type::List(Box::new(Type::Int)), range),
-    function!("replace", "replace(text, old, new)", "The text with every `old` replaced.", [Text, Text, Text], 3, text, replace),
+        from `start` (or 0) up to, but without, `end`.",
+        [Int, Int, Int], 1, |_| Type::List(Box::new(Type::Int)), range),
+    function!("replace", "replace(text, old, new)", "The text with every `old` replaced.",
+        [Text, Text, Text], 3, text, replace),
     function!("reversed", "reversed(list)", "The list from its end.", [List], 1, same, |a, w| {
         let items = items(&a[0]);
         w.visit(items.len())?;
         Ok(items.iter().rev().cloned().collect())
     }),
     function!("round", "round(number) or round(number, digits)", "The nearest whole number, \
-        halves away from zero; or with so many digits.", [Takes::Number, Int], 1, |types| if types.len() == 1 { Type::Int } else { Type::Float }, round),
+        halves away from zero; or with so many digits.",
+        [Takes::Number, Int], 1,
+        |types| if types.len() == 1 { Type::Int } else { Type::Float }, round),
     function!("sorted", "sorted(list)", "The list in ascending order.", [List], 1, same, sorted),
-    function!("split", "split(text, separator)", "The parts of a text between separators.", [Text, Text], 2, |_| Type::List(Box::new(Type::Text)), split),
-    function!("starts_with", "starts_with(text, start)", "Whether a text starts with another.", [Text, Text], 2, bool, |a, _| {
+    function!("split", "split(text, separator)", "The parts of a text between separators.",
+        [Text, Text], 2, |_| Type::List(Box::new(Type::Text)), split),
+    function!("starts_with", "starts_with(text, start)", "Whether a text starts with another.",
+        [Text, Text], 2, bool, |a, _| {
         Ok(string(&a[0]).starts_with(string(&a[1])).into())
     }),
     function!("stem", "stem(path)", "The name of a file without its folders and its last \
@@ -181,9 +199,12 @@ const FUNCTIONS: &[Function] = &[
     function!("str", "str(value)", "The value as text.", [Scalar], 1, text, |a, _| {
         format_value(&a[0]).map(Value::String).ok_or_else(|| "`str` takes a scalar".into())
     }),
-    function!("sum", "sum(list)", "The sum of numbers; 0 for an empty list.", [NumberOrList], 1, |_| Type::Number, sum),
-    function!("unique", "unique(list)", "The list without repetitions, first ones kept.", [List], 1, same, unique),
-    function!("upper", "upper(text)", "The text in upper case.", [Text], 1, text, |a, _| Ok(string(&a[0]).to_uppercase().into())),
+    function!("sum", "sum(list)", "The sum of numbers; 0 for an empty list.",
+        [NumberOrList], 1, |_| Type::Number, sum),
+    function!("unique", "unique(list)", "The list without repetitions, first ones kept.",
+        [List], 1, same, unique),
+    function!("upper", "upper(text)", "The text in upper case.",
+        [Text], 1, text, |a, _| Ok(string(&a[0]).to_uppercase().into())),
 ];
 
 fn same(types: &[Type]) -> Type {

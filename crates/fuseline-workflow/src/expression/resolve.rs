@@ -10,6 +10,7 @@ use super::functions::{self, Takes};
 use super::types::Type;
 use super::{Binary, Expr, ExprKind, Mistake, Unary};
 use crate::codes;
+use crate::index::{AxisIndex, IndexVec};
 
 /// Name and type of a param, as expressions see it.
 #[derive(Debug, Clone)]
@@ -32,9 +33,9 @@ pub(crate) enum AxisView {
 pub(crate) struct Scope<'a> {
     pub params: &'a [ParamView],
     /// All axes of the workflow, by name.
-    pub axes: &'a [(String, AxisView)],
+    pub axes: &'a IndexVec<AxisIndex, (String, AxisView)>,
     /// The axes that are visible; `None` where no axis is, as in `axes:` itself.
-    pub over: Option<&'a [usize]>,
+    pub over: Option<&'a [AxisIndex]>,
     /// The params that were mentioned.
     pub used: &'a mut BTreeSet<usize>,
 }
@@ -42,7 +43,7 @@ pub(crate) struct Scope<'a> {
 pub(super) struct Resolver<'a, 's> {
     scope: &'a mut Scope<'s>,
     mistakes: &'a mut Vec<Mistake>,
-    mentioned: &'a mut BTreeSet<usize>,
+    mentioned: &'a mut BTreeSet<AxisIndex>,
     /// Something that it depends on has a mistake of its own.
     pub poisoned: bool,
 }
@@ -51,7 +52,7 @@ impl<'a, 's> Resolver<'a, 's> {
     pub fn new(
         scope: &'a mut Scope<'s>,
         mistakes: &'a mut Vec<Mistake>,
-        mentioned: &'a mut BTreeSet<usize>,
+        mentioned: &'a mut BTreeSet<AxisIndex>,
     ) -> Self {
         Self { scope, mistakes, mentioned, poisoned: false }
     }
@@ -185,9 +186,9 @@ impl<'a, 's> Resolver<'a, 's> {
     }
 
     /// The visible axis of a name.
-    fn axis(&mut self, name: &str, span: &Range<usize>) -> Option<usize> {
+    fn axis(&mut self, name: &str, span: &Range<usize>) -> Option<AxisIndex> {
         let (axes, over) = (self.scope.axes, self.scope.over);
-        let axis = axes.iter().position(|(axis, _)| axis == name);
+        let axis = axes.position(|(axis, _)| axis == name);
         let mistake =
             Mistake::new(codes::UNKNOWN_NAME, span, format!("`{name}` is not defined here"));
         let mistake = match (axis, over) {

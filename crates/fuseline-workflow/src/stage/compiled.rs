@@ -9,6 +9,7 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::expression::{Environment, Mistake, Scope, Template, has_expression};
 use crate::files::Files;
+use crate::index::AxisIndex;
 use crate::workflow::OptionPlaces;
 use crate::yaml::{Data, Node};
 
@@ -71,7 +72,7 @@ impl Compiled<'_> {
         }
     }
 
-    pub(super) fn mentions(&self, axes: &mut BTreeSet<usize>) {
+    pub(super) fn mentions(&self, axes: &mut BTreeSet<AxisIndex>) {
         match self {
             Self::Scalar(template, _) => axes.extend(&template.axes),
             Self::List(items) => items.iter().for_each(|item| item.mentions(axes)),

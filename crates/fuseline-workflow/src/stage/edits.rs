@@ -5,6 +5,7 @@ use super::expand::Expanded;
 use crate::catalogue::{Catalogue, InputPort};
 use crate::diagnostic::Fix;
 use crate::files::{Files, Place};
+use crate::index::{IndexVec, WrittenStageIndex};
 
 /// The indentation of a place that is the first on its line.
 fn indent<'f>(place: &Place, files: &'f Files) -> Option<&'f str> {
@@ -55,8 +56,8 @@ pub(super) fn add_axes(stage: &WrittenStage, axes: &[&str], files: &Files) -> Op
 pub(super) fn add_input(
     stage: &WrittenStage,
     port: &InputPort,
-    stages: &[WrittenStage],
-    expanded: &[Expanded],
+    stages: &IndexVec<WrittenStageIndex, WrittenStage>,
+    expanded: &IndexVec<WrittenStageIndex, Expanded>,
     catalogue: &Catalogue,
     files: &Files,
 ) -> Option<Fix> {
@@ -64,7 +65,7 @@ pub(super) fn add_input(
     for (other, expanded) in
         stages.iter().zip(expanded).filter(|(other, _)| other.name != stage.name)
     {
-        let outputs = expanded.outputs(catalogue).unwrap_or_default();
+        let Some(outputs) = expanded.outputs(catalogue) else { continue };
         for output in outputs.iter().filter(|output| output.artifact == port.artifact) {
             let whole = outputs.len() == 1 || output.name == "main";
             let reference = match whole {

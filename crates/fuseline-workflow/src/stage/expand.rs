@@ -16,6 +16,7 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, Fix};
 use crate::expression::{AxisView, ParamView, Scope, Template, Type, Work};
 use crate::files::Files;
+use crate::index::{AxisIndex, IndexVec, KindIndex, PointIndex, VariantIndex};
 use crate::limits::Limits;
 use crate::workflow::{Actions, Axis, DeclaredPorts, Variant};
 
@@ -26,8 +27,8 @@ pub(crate) struct World<'a> {
     pub files: &'a Files,
     pub params: &'a [ParamView],
     pub values: &'a [Option<Value>],
-    pub axes: &'a [Axis],
-    pub views: &'a [(String, AxisView)],
+    pub axes: &'a IndexVec<AxisIndex, Axis>,
+    pub views: &'a IndexVec<AxisIndex, (String, AxisView)>,
 }
 
 /// Result of expanding one stage. Parts with mistakes, all reported, are left out.
@@ -36,20 +37,24 @@ pub(crate) struct Expanded {
     /// `None` when its points are not known.
     pub actions: Option<Actions>,
     /// Those that could be made; `None` for others.
-    pub variants: Vec<Option<Variant>>,
+    pub variants: IndexVec<VariantIndex, Option<Variant>>,
     /// The distinct kinds, as far as known.
-    pub kinds: Vec<usize>,
+    pub kinds: Vec<KindIndex>,
     /// The ports that the stage declares for itself, by kind.
-    pub declared: BTreeMap<usize, Arc<DeclaredPorts>>,
+    pub declared: BTreeMap<KindIndex, Arc<DeclaredPorts>>,
 }
 
 /// Advice on the key `seed` of a stage.
 pub(super) const SEED_HINT: &str = "seed: 1, or seed: ${{ seed }} over an axis `seed`";
 
 /// Adds the axes on which the values of nested ones depend.
-pub(super) fn add_outer_axes(mentioned: &mut BTreeSet<usize>, over: &[usize], axes: &[Axis]) {
+pub(super) fn add_outer_axes(
+    mentioned: &mut BTreeSet<AxisIndex>,
+    over: &[AxisIndex],
+    axes: &IndexVec<AxisIndex, Axis>,
+) {
     let nested = mentioned.iter().filter_map(|axis| axes[*axis].within.as_ref());
-    let outer: Vec<usize> =
+    let outer: Vec<AxisIndex> =
         nested.map(|within| within.axis).filter(|axis| over.contains(axis)).collect();
     mentioned.extend(outer);
 }
@@ -58,16 +63,16 @@ pub(super) fn add_outer_axes(mentioned: &mut BTreeSet<usize>, over: &[usize], ax
 /// stage does not run over.
 fn ambiguous_axis(
     stage: &WrittenStage,
-    over: &[usize],
-    mentioned: &BTreeSet<usize>,
+    over: &[AxisIndex],
+    mentioned: &BTreeSet<AxisIndex>,
     world: &World<'_>,
 ) -> Option<Diagnostic> {
     let place = stage.over_place.as_ref()?;
     mentioned.iter().find_map(|axis| {
         let axis = &world.axes[*axis];
         let within = axis.within.as_ref().filter(|within| !over.contains(&within.axis))?;
-        let differs = |((_, point), value): (&(u32, u32), &Value)| {
-            axis.points.get(*point as usize).is_some_and(|point| point.value != *value)
+        let differs = |((_, point), value): (&(PointIndex, PointIndex), &Value)| {
+            axis.points.get(*point).is_some_and(|point| point.value != *value)
         };
         if !within.values.iter().any(differs) {
             return None;
@@ -101,7 +106,7 @@ pub(crate) fn expand(
         Scope { params: world.params, axes: world.views, over: Some(over), used: &mut *used };
     if stage.over.is_none() {
         // Names cannot be judged, but params are used all the same, and literals can be wrong.
-        let all: Vec<_> = (0..world.axes.len()).collect();
+        let all: Vec<_> = world.axes.keys().collect();
         scope.over = Some(&all);
         let mut unheard = Vec::new();
         let with = stage.with.as_deref();

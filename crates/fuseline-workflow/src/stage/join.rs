@@ -10,20 +10,24 @@ pub(crate) use super::resolve::{Resolved, Stages};
 use crate::catalogue::{Arity, InputPort};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
+use crate::index::{
+    ActionIndex, AxisIndex, GroupIndex, IndexVec, InputIndex, KindIndex, PointIndex, VariantIndex,
+    WrittenStageIndex,
+};
 use crate::names;
 use crate::reference::Reference;
-use crate::workflow::{Actions, Groups, Input, InputSource, NO_GROUP};
+use crate::workflow::{Actions, Groups, Input, InputSource};
 
 impl<'a> Stages<'a> {
     /// The inputs of a stage, joined; those with mistakes are reported and left out.
     pub fn join(
         &self,
-        consumer: usize,
+        consumer: WrittenStageIndex,
         world: &World<'a>,
         found: &mut Vec<Diagnostic>,
-    ) -> Vec<Input> {
+    ) -> IndexVec<InputIndex, Input> {
         let written = &self.written[consumer];
-        let mut inputs = Vec::new();
+        let mut inputs = IndexVec::new();
         for input in &written.inputs {
             let ports = self.ports(consumer, &input.port, world);
             let mut sources = Vec::new();
@@ -55,9 +59,14 @@ impl<'a> Stages<'a> {
     }
 
     /// The port of a name, in each kind of a stage that has it.
-    fn ports(&self, stage: usize, name: &str, world: &World<'a>) -> Vec<(usize, &'a InputPort)> {
+    fn ports(
+        &self,
+        stage: WrittenStageIndex,
+        name: &str,
+        world: &World<'a>,
+    ) -> Vec<(KindIndex, &'a InputPort)> {
         let expanded = &self.expanded[stage];
-        let port = |kind: &usize| {
+        let port = |kind: &KindIndex| {
             let ports = expanded.inputs(*kind, world.catalogue)?;
             Some((*kind, ports.iter().find(|port| port.name == name)?))
         };
@@ -66,10 +75,10 @@ impl<'a> Stages<'a> {
 
     fn check_type(
         &self,
-        consumer: usize,
+        consumer: WrittenStageIndex,
         reference: &Reference,
         resolved: &Resolved<'_>,
-        ports: &[(usize, &InputPort)],
+        ports: &[(KindIndex, &InputPort)],
         world: &World<'_>,
         found: &mut Vec<Diagnostic>,
     ) {
@@ -86,9 +95,9 @@ impl<'a> Stages<'a> {
         // A stage with an output of the wanted kind is likely the one meant.
         let mut fitting = Vec::new();
         for (stage, written) in
-            self.written.iter().enumerate().filter(|(stage, _)| *stage != consumer)
+            self.written.iter_enumerated().filter(|(stage, _)| *stage != consumer)
         {
-            let outputs = self.expanded[stage].outputs(world.catalogue).unwrap_or_default();
+            let Some(outputs) = self.expanded[stage].outputs(world.catalogue) else { continue };
             for output in outputs.iter().filter(|output| output.artifact == port.artifact) {
                 fitting.push(match outputs.len() {
                     1 => written.name.clone(),
@@ -107,16 +116,16 @@ impl<'a> Stages<'a> {
     /// The producer's axes that its consumer matches, and those that arrive together.
     fn split(
         &self,
-        consumer: Option<usize>,
+        consumer: Option<WrittenStageIndex>,
         resolved: &Resolved<'_>,
-    ) -> (BTreeSet<usize>, Vec<usize>) {
+    ) -> (BTreeSet<AxisIndex>, Vec<AxisIndex>) {
         let over = self.written[resolved.stage].over.as_deref().unwrap_or_default();
         let shared =
             consumer.and_then(|stage| self.written[stage].over.as_deref()).unwrap_or_default();
         // A selection takes the place of a match.
         let is_selected =
-            |axis: &usize| resolved.selected.iter().any(|(selected, _)| selected == axis);
-        let matched: BTreeSet<usize> = over
+            |axis: &AxisIndex| resolved.selected.iter().any(|(selected, _)| selected == axis);
+        let matched: BTreeSet<AxisIndex> = over
             .iter()
             .copied()
             .filter(|axis| shared.contains(axis) && !is_selected(axis))
@@ -127,10 +136,10 @@ impl<'a> Stages<'a> {
 
     fn check_arity(
         &self,
-        consumer: usize,
+        consumer: WrittenStageIndex,
         reference: &Reference,
         resolved: &Resolved<'_>,
-        ports: &[(usize, &InputPort)],
+        ports: &[(KindIndex, &InputPort)],
         world: &World<'_>,
         found: &mut Vec<Diagnostic>,
     ) {
@@ -147,15 +156,16 @@ impl<'a> Stages<'a> {
     /// The diagnostic for a reference to many actions where one is wanted.
     fn many(
         &self,
-        consumer: Option<usize>,
+        consumer: Option<WrittenStageIndex>,
         reference: &Reference,
         resolved: &Resolved<'_>,
         world: &World<'_>,
         subject: &str,
     ) -> Option<Diagnostic> {
         let (_, gathered) = self.split(consumer, resolved);
-        let chosen = |axis: usize| resolved.selected.iter().find(|(selected, _)| *selected == axis);
-        let open: Vec<usize> = gathered
+        let chosen =
+            |axis: AxisIndex| resolved.selected.iter().find(|(selected, _)| *selected == axis);
+        let open: Vec<AxisIndex> = gathered
             .into_iter()
             .filter(|axis| chosen(*axis).is_none_or(|(_, points)| points.len() > 1))
             .collect();
@@ -174,9 +184,10 @@ impl<'a> Stages<'a> {
             .iter()
             .map(|axis| {
                 let place = over.iter().position(|known| known == axis);
-                let coord = action.zip(place).map_or(0, |(all, place)| all.coords(0)[place]);
+                let coord =
+                    action.zip(place).map(|(all, place)| all.coords(ActionIndex::default())[place]);
                 let axis = &world.axes[*axis];
-                let point = axis.points.get(coord as usize);
+                let point = axis.points.get(coord.unwrap_or_default());
                 format!("{}={}", axis.name, point.map_or("…", |point| point.label.as_str()))
             })
             .collect();
@@ -208,7 +219,7 @@ impl<'a> Stages<'a> {
         resolved: &Resolved<'_>,
         world: &World<'_>,
         found: &mut Vec<Diagnostic>,
-    ) -> Option<u32> {
+    ) -> Option<ActionIndex> {
         let subject = "an output is one artifact";
         if let Some(diagnostic) = self.many(None, reference, resolved, world, subject) {
             found.push(diagnostic);
@@ -216,7 +227,8 @@ impl<'a> Stages<'a> {
         }
         let producer = self.expanded[resolved.stage].actions.as_ref()?;
         let over = self.written[resolved.stage].over.as_deref()?;
-        let action = (0..producer.len())
+        let action = producer
+            .keys()
             .find(|action| passes(over, producer.coords(*action), &resolved.selected));
         if action.is_none() {
             let message = format!("`where` dropped this point of the stage `{}`", reference.stage);
@@ -226,13 +238,13 @@ impl<'a> Stages<'a> {
             }
             found.push(diagnostic);
         }
-        action.map(|action| action as u32)
+        action
     }
 
     /// The sets of producers, and which of them each action of the consumer gets.
     fn source(
         &self,
-        consumer: usize,
+        consumer: WrittenStageIndex,
         port: &str,
         reference: &Reference,
         resolved: &Resolved<'_>,
@@ -247,7 +259,7 @@ impl<'a> Stages<'a> {
         let (groups, group_of_slot) =
             group(producer, producer_over, &matched, &resolved.selected, world);
         let table = Table::new(consumer_over, &matched, world.axes);
-        let reads: Vec<bool> = self.expanded[consumer]
+        let reads: IndexVec<VariantIndex, bool> = self.expanded[consumer]
             .variants
             .iter()
             .map(|variant| {
@@ -258,14 +270,14 @@ impl<'a> Stages<'a> {
             })
             .collect();
         let mut group_of = Vec::with_capacity(actions.len());
-        let mut dropped: Option<(usize, usize)> = None;
-        for action in 0..actions.len() {
+        let mut dropped: Option<(ActionIndex, usize)> = None;
+        for action in actions.keys() {
             if !reads[actions.variant(action)] {
-                group_of.push(NO_GROUP);
+                group_of.push(None);
                 continue;
             }
             let group = group_of_slot[table.slot(actions.coords(action))];
-            if group == NO_GROUP {
+            if group.is_none() {
                 dropped = Some(dropped.map_or((action, 1), |(first, count)| (first, count + 1)));
             }
             group_of.push(group);
@@ -298,18 +310,22 @@ impl<'a> Stages<'a> {
             return None;
         }
         Some(InputSource {
-            stage: resolved.stage,
+            stage: self.indices[resolved.stage],
             output: resolved.output,
             gathered_axes,
             groups,
-            group_of,
+            group_of: group_of.into(),
             place: reference.place.clone(),
         })
     }
 }
 
 /// True if a point is among those selected.
-fn passes(over: &[usize], coords: &[u32], selected: &[(usize, Vec<u32>)]) -> bool {
+fn passes(
+    over: &[AxisIndex],
+    coords: &[PointIndex],
+    selected: &[(AxisIndex, Vec<PointIndex>)],
+) -> bool {
     selected.iter().all(|(axis, chosen)| {
         let at = over.iter().position(|known| known == axis);
         at.is_some_and(|at| chosen.binary_search(&coords[at]).is_ok())
@@ -320,27 +336,27 @@ fn passes(over: &[usize], coords: &[u32], selected: &[(usize, Vec<u32>)]) -> boo
 /// combination of the matched axes. Linear in the actions.
 fn group(
     producer: &Actions,
-    over: &[usize],
-    matched: &BTreeSet<usize>,
-    selected: &[(usize, Vec<u32>)],
+    over: &[AxisIndex],
+    matched: &BTreeSet<AxisIndex>,
+    selected: &[(AxisIndex, Vec<PointIndex>)],
     world: &World<'_>,
-) -> (Groups, Vec<u32>) {
+) -> (Groups, Vec<Option<GroupIndex>>) {
     let table = Table::new(over, matched, world.axes);
-    let mut group_of_slot = vec![NO_GROUP; table.size];
+    let mut group_of_slot = vec![None; table.size];
     let mut groups = 0;
     let mut group_of_action = Vec::with_capacity(producer.len());
-    for action in 0..producer.len() {
+    for action in producer.keys() {
         let coords = producer.coords(action);
         if !passes(over, coords, selected) {
-            group_of_action.push(NO_GROUP);
+            group_of_action.push(None);
             continue;
         }
         let group = &mut group_of_slot[table.slot(coords)];
-        if *group == NO_GROUP {
-            *group = groups;
+        if group.is_none() {
+            *group = Some(GroupIndex::from(groups));
             groups += 1;
         }
         group_of_action.push(*group);
     }
-    (Groups::collect(groups as usize, group_of_action.into_iter()), group_of_slot)
+    (Groups::collect(groups, group_of_action.into_iter()), group_of_slot)
 }

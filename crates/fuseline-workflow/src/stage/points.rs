@@ -8,6 +8,7 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::expression::{Environment, Mistake, Scope, Template, Type, Work, has_expression};
 use crate::files::Files;
+use crate::index::{AxisIndex, IndexVec, PointIndex};
 use crate::workflow::{Axis, Within};
 use crate::yaml::{Node, describe};
 
@@ -45,7 +46,7 @@ pub(super) fn points(
     work: &mut Work,
     actions_left: &mut usize,
     found: &mut Vec<Diagnostic>,
-) -> Option<Vec<u32>> {
+) -> Option<Vec<PointIndex>> {
     let over = stage.over.as_deref().unwrap_or_default();
     let lengths: Vec<_> = over.iter().map(|axis| world.axes[*axis].points.len()).collect();
     let all = lengths.iter().try_fold(1_usize, |all, length| all.checked_mul(*length));
@@ -83,8 +84,8 @@ pub(super) fn points(
         let size = table.size;
         (filter, table, vec![None::<bool>; size])
     });
-    let mut point = vec![0_u32; over.len()];
-    let mut by_axis = vec![u32::MAX; world.axes.len()];
+    let mut point = vec![PointIndex::default(); over.len()];
+    let mut by_axis = IndexVec::from(vec![None; world.axes.len()]);
     let mut kept_points = 0;
     for _ in 0..count {
         let mut kept =
@@ -95,7 +96,7 @@ pub(super) fn points(
                 Some(kept) => kept,
                 None => {
                     for (axis, coord) in over.iter().zip(&point) {
-                        by_axis[*axis] = *coord;
+                        by_axis[*axis] = Some(*coord);
                     }
                     let mut environment = Environment {
                         params: world.values,
@@ -129,11 +130,12 @@ pub(super) fn points(
             kept_points += 1;
         }
         for (coord, length) in point.iter_mut().zip(&lengths).rev() {
-            *coord += 1;
-            if (*coord as usize) < *length {
+            let next = usize::from(*coord) + 1;
+            if next < *length {
+                *coord = next.into();
                 break;
             }
-            *coord = 0;
+            *coord = PointIndex::default();
         }
     }
     if kept_points == 0 {
@@ -165,7 +167,11 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub fn new(over: &[usize], counted: &BTreeSet<usize>, axes: &[Axis]) -> Self {
+    pub fn new(
+        over: &[AxisIndex],
+        counted: &BTreeSet<AxisIndex>,
+        axes: &IndexVec<AxisIndex, Axis>,
+    ) -> Self {
         let mut size = 1;
         let mut strides = vec![0; over.len()];
         for (stride, axis) in strides.iter_mut().zip(over).rev() {
@@ -177,24 +183,24 @@ impl Table {
         Self { strides, size }
     }
 
-    pub fn slot(&self, point: &[u32]) -> usize {
-        self.strides.iter().zip(point).map(|(stride, coord)| stride * *coord as usize).sum()
+    pub fn slot(&self, point: &[PointIndex]) -> usize {
+        self.strides.iter().zip(point).map(|(stride, coord)| stride * usize::from(*coord)).sum()
     }
 }
 
 /// A point in words, `axis=label, axis=label`; of all axes, or of some.
 pub(super) fn written_point(
-    over: &[usize],
-    point: &[u32],
-    axes: &[Axis],
-    only: Option<&BTreeSet<usize>>,
+    over: &[AxisIndex],
+    point: &[PointIndex],
+    axes: &IndexVec<AxisIndex, Axis>,
+    only: Option<&BTreeSet<AxisIndex>>,
 ) -> String {
     let named =
         over.iter().zip(point).filter(|(axis, _)| only.is_none_or(|only| only.contains(axis)));
     let words: Vec<_> = named
         .map(|(axis, coord)| {
             let axis = &axes[*axis];
-            let label = axis.points.get(*coord as usize).map_or("?", |point| point.label.as_str());
+            let label = axis.points.get(*coord).map_or("?", |point| point.label.as_str());
             format!("{}={label}", axis.name)
         })
         .collect();

@@ -10,6 +10,7 @@ use super::{WrittenStage, strangers};
 use crate::catalogue::{Arity, Catalogue, InputPort, OutputPort, Role};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
+use crate::index::{IndexVec, KindIndex, OutputIndex, WrittenStageIndex};
 use crate::names;
 use crate::workflow::{DeclaredPorts, OptionPlaces};
 
@@ -67,7 +68,11 @@ pub(crate) fn declared(
 
 impl Expanded {
     /// The inputs of one of the stage's kinds; `None` when they depend on options with mistakes.
-    pub fn inputs<'a>(&'a self, kind: usize, catalogue: &'a Catalogue) -> Option<&'a [InputPort]> {
+    pub fn inputs<'a>(
+        &'a self,
+        kind: KindIndex,
+        catalogue: &'a Catalogue,
+    ) -> Option<&'a [InputPort]> {
         let spec = &catalogue.kinds()[kind];
         match spec.declared_ports {
             true => self.declared.get(&kind).map(|ports| ports.inputs.as_slice()),
@@ -75,31 +80,38 @@ impl Expanded {
         }
     }
 
-    fn outputs_of<'a>(&'a self, kind: usize, catalogue: &'a Catalogue) -> Option<&'a [OutputPort]> {
+    fn outputs_of<'a>(
+        &'a self,
+        kind: KindIndex,
+        catalogue: &'a Catalogue,
+    ) -> Option<&'a IndexVec<OutputIndex, OutputPort>> {
         let spec = &catalogue.kinds()[kind];
         match spec.declared_ports {
-            true => self.declared.get(&kind).map(|ports| ports.outputs.as_slice()),
+            true => self.declared.get(&kind).map(|ports| &ports.outputs),
             false => Some(&spec.outputs),
         }
     }
 
     /// The outputs that all kinds of the stage share; `None` when they are not known.
-    pub fn outputs<'a>(&'a self, catalogue: &'a Catalogue) -> Option<&'a [OutputPort]> {
+    pub fn outputs<'a>(
+        &'a self,
+        catalogue: &'a Catalogue,
+    ) -> Option<&'a IndexVec<OutputIndex, OutputPort>> {
         self.outputs_of(*self.kinds.first()?, catalogue)
     }
 }
 
 /// Checks that the kinds of a stage share their outputs, and that each gets its inputs.
 pub(crate) fn check(
-    stage: usize,
-    stages: &[WrittenStage],
-    all: &[Expanded],
+    stage: WrittenStageIndex,
+    stages: &IndexVec<WrittenStageIndex, WrittenStage>,
+    all: &IndexVec<WrittenStageIndex, Expanded>,
     world: &World<'_>,
     found: &mut Vec<Diagnostic>,
 ) {
     let (stage, expanded, catalogue) = (&stages[stage], &all[stage], world.catalogue);
     strangers(stage, &expanded.kinds, catalogue, found);
-    let name = |kind: usize| catalogue.kinds()[kind].name.as_str();
+    let name = |kind: KindIndex| catalogue.kinds()[kind].name.as_str();
     let uses = stage.uses.as_ref().map_or(&stage.name_place, |node| &node.place);
     if let Some(&first) = expanded.kinds.first() {
         for &other in &expanded.kinds[1..] {

@@ -7,28 +7,35 @@ use super::expand::{Expanded, World};
 use crate::catalogue::OutputPort;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
+use crate::index::{AxisIndex, IndexVec, OutputIndex, PointIndex, StageIndex, WrittenStageIndex};
 use crate::names;
 use crate::reference::Reference;
 
 /// All stages as far as they are understood, in the order written.
 pub(crate) struct Stages<'a> {
-    pub written: &'a [WrittenStage],
-    pub expanded: &'a [Expanded],
-    pub by_name: &'a BTreeMap<&'a str, usize>,
+    pub written: &'a IndexVec<WrittenStageIndex, WrittenStage>,
+    pub expanded: &'a IndexVec<WrittenStageIndex, Expanded>,
+    pub by_name: &'a BTreeMap<&'a str, WrittenStageIndex>,
+    /// Their indices in the workflow.
+    pub indices: &'a IndexVec<WrittenStageIndex, StageIndex>,
 }
 
 /// A reference whose stage, output and points exist.
 pub(crate) struct Resolved<'a> {
-    pub stage: usize,
-    pub output: usize,
+    pub stage: WrittenStageIndex,
+    pub output: OutputIndex,
     pub port: &'a OutputPort,
     /// The points that a selection leaves, by axis.
-    pub selected: Vec<(usize, Vec<u32>)>,
+    pub selected: Vec<(AxisIndex, Vec<PointIndex>)>,
 }
 
 impl<'a> Stages<'a> {
     /// The stage that a reference names; reports it when there is none.
-    pub fn stage(&self, reference: &Reference, found: &mut Vec<Diagnostic>) -> Option<usize> {
+    pub fn stage(
+        &self,
+        reference: &Reference,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<WrittenStageIndex> {
         let stage = self.by_name.get(reference.stage.as_str()).copied();
         if stage.is_none() {
             let names = self.written.iter().map(|stage| stage.name.as_str());
@@ -56,7 +63,7 @@ impl<'a> Stages<'a> {
         let outputs = self.expanded[stage].outputs(world.catalogue)?;
         let output = match &reference.port {
             Some((name, place)) => {
-                let output = outputs.iter().position(|port| port.name == *name);
+                let output = outputs.position(|port| port.name == *name);
                 if output.is_none() {
                     let message = format!("the stage `{}` has no output `{name}`", reference.stage);
                     let names = outputs.iter().map(|port| port.name.as_str());
@@ -67,12 +74,12 @@ impl<'a> Stages<'a> {
                 }
                 output?
             }
-            None if outputs.len() == 1 => 0,
+            None if outputs.len() == 1 => OutputIndex::default(),
             None => {
-                let main = outputs.iter().position(|port| port.name == "main");
+                let main = outputs.position(|port| port.name == "main");
                 if main.is_none() {
-                    let message = match outputs {
-                        [] => format!("the stage `{}` has no output", reference.stage),
+                    let message = match outputs.len() {
+                        0 => format!("the stage `{}` has no output", reference.stage),
                         _ => format!("the stage `{}` has several outputs", reference.stage),
                     };
                     let full: Vec<_> = outputs
@@ -96,10 +103,10 @@ impl<'a> Stages<'a> {
     fn selected(
         &self,
         reference: &Reference,
-        stage: usize,
+        stage: WrittenStageIndex,
         world: &World<'_>,
         found: &mut Vec<Diagnostic>,
-    ) -> Option<Vec<(usize, Vec<u32>)>> {
+    ) -> Option<Vec<(AxisIndex, Vec<PointIndex>)>> {
         let over = self.written[stage].over.as_deref()?;
         let mut selected = Vec::new();
         let mut whole = true;
@@ -127,8 +134,8 @@ impl<'a> Stages<'a> {
             }
             let mut chosen = Vec::new();
             for (label, place) in &selection.labels {
-                match points.iter().position(|point| point.label == *label) {
-                    Some(point) => chosen.push(point as u32),
+                match points.position(|point| point.label == *label) {
+                    Some(point) => chosen.push(point),
                     None => {
                         whole = false;
                         let message =

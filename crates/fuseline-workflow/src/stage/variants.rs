@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde_json::{Map, Value};
 
 use super::compiled::{Compiled, option_places};
@@ -13,15 +14,21 @@ use super::{Stranger, WrittenStage, ports};
 use crate::catalogue::KindSpec;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Fix};
-use crate::expression::{Environment, Mistake, Template, Work};
+use crate::expression::{Environment, Mistake, NO_POINT, Template, Work};
 use crate::files::FileId;
+use crate::index::{ActionIndex, AxisIndex, IndexVec, KindIndex, PointIndex, VariantIndex};
 use crate::options;
 use crate::workflow::{DeclaredPorts, OptionPlaces, Variant};
 use crate::yaml::{Node, describe};
 
+/// Variants of one stage from which they are made on several threads.
+const PARALLEL_VARIANTS: usize = 512;
+/// Variants that a thread makes at once.
+const VARIANTS_AT_ONCE: usize = 128;
+
 /// An environment without axes, for expressions that mention none.
 pub(super) fn constant_environment<'a>(world: &World<'a>, work: &'a mut Work) -> Environment<'a> {
-    Environment { params: world.values, axes: world.axes, coords: &[], work }
+    Environment { params: world.values, axes: world.axes, coords: &NO_POINT, work }
 }
 
 /// Checks options against the schema of their kind. `sound`: those of which that is known already.
@@ -55,7 +62,7 @@ fn check_options(
 /// Checks options whose expressions have no values, as far as possible.
 pub(super) fn check_skeleton(
     stage: &WrittenStage,
-    kinds: &[usize],
+    kinds: &[KindIndex],
     world: &World<'_>,
     found: &mut Vec<Diagnostic>,
 ) {
@@ -79,7 +86,7 @@ pub(super) fn resolve_kind(
     world: &World<'_>,
     environment: &mut Environment<'_>,
     found: &mut Vec<Diagnostic>,
-) -> Option<usize> {
+) -> Option<KindIndex> {
     let name = match uses.evaluate(environment) {
         Ok(Value::String(name)) => name,
         Ok(other) => {
@@ -158,15 +165,15 @@ pub(super) struct VariantMaker<'a, 'n> {
     /// True if the options could be read; if not, kinds alone are resolved.
     readable: bool,
     /// The kind at all points, once it is known that there is one.
-    only_kind: Option<usize>,
+    only_kind: Option<KindIndex>,
     /// The options that have one value at all points.
     constants: Vec<&'a str>,
     /// The kinds for which those have been found sound.
-    sound_for: BTreeSet<usize>,
+    sound_for: BTreeSet<KindIndex>,
     /// The kinds that were resolved.
-    pub kinds: BTreeSet<usize>,
+    pub kinds: BTreeSet<KindIndex>,
     /// By kind, the ports that the stage declares for itself.
-    pub declared: BTreeMap<usize, Arc<DeclaredPorts>>,
+    pub declared: BTreeMap<KindIndex, Arc<DeclaredPorts>>,
     places: Arc<OptionPlaces>,
     repeated: BTreeMap<(FileId, usize, usize, &'static str, String), Repeated>,
 }
@@ -207,38 +214,95 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
     /// A variant for each combination of the mentioned axes, and the variant of each action.
     pub(super) fn variants(
         &mut self,
-        points: &[u32],
-        over: &[usize],
-        mentioned: &BTreeSet<usize>,
+        points: &[PointIndex],
+        over: &[AxisIndex],
+        mentioned: &BTreeSet<AxisIndex>,
         work: &mut Work,
-    ) -> (Vec<Option<Variant>>, Vec<u32>) {
+    ) -> (IndexVec<VariantIndex, Option<Variant>>, IndexVec<ActionIndex, VariantIndex>) {
         let table = Table::new(over, mentioned, self.world.axes);
-        let mut known = vec![u32::MAX; table.size];
-        let mut variants = Vec::new();
+        let mut known: Vec<Option<VariantIndex>> = vec![None; table.size];
         let count = if over.is_empty() { 1 } else { points.len() / over.len() };
+        let point = |action: usize| &points[action * over.len()..(action + 1) * over.len()];
+        // The first action of each variant.
+        let mut firsts = IndexVec::new();
         let mut of_action = Vec::with_capacity(count);
-        let mut by_axis = vec![u32::MAX; self.world.axes.len()];
         for action in 0..count {
-            let point = &points[action * over.len()..(action + 1) * over.len()];
-            let slot = &mut known[table.slot(point)];
-            if *slot == u32::MAX {
-                *slot = variants.len() as u32;
-                for (axis, coord) in over.iter().zip(point) {
-                    by_axis[*axis] = *coord;
-                }
-                let world = self.world;
-                let mut environment =
-                    Environment { params: world.values, axes: world.axes, coords: &by_axis, work };
-                let mut found = Vec::new();
-                variants.push(self.variant(&mut environment, &mut found));
-                if !found.is_empty() {
-                    let at = written_point(over, point, world.axes, Some(mentioned));
-                    self.note(found, &at);
-                }
+            let slot = &mut known[table.slot(point(action))];
+            if slot.is_none() {
+                *slot = Some(firsts.push(point(action)));
             }
-            of_action.push(*slot);
+            of_action.extend(*slot);
         }
-        (variants, of_action)
+        let mut variants = Vec::with_capacity(firsts.len());
+        let mut by_axis = IndexVec::from(vec![None; self.world.axes.len()]);
+        while let Some((&point, rest)) = firsts.raw[variants.len()..].split_first() {
+            let mut environment = self.environment(over, point, &mut by_axis, work);
+            let mut found = Vec::new();
+            variants.push(self.variant(&mut environment, &mut found));
+            if !found.is_empty() {
+                let at = written_point(over, point, self.world.axes, Some(mentioned));
+                self.note(found, &at);
+            }
+            // The first has settled what all of them share.
+            if variants.len() == 1 && rest.len() >= PARALLEL_VARIANTS {
+                variants.extend(self.variants_in_parallel(over, rest, work).unwrap_or_default());
+            }
+        }
+        (variants.into(), of_action.into())
+    }
+
+    /// The variants at some points, made on all threads; none if any of them needs more than options
+    /// without a mistake, or takes more work than is left: then they are made one after the other,
+    /// which says what is wrong in order.
+    fn variants_in_parallel(
+        &self,
+        over: &[AxisIndex],
+        points: &[&[PointIndex]],
+        work: &mut Work,
+    ) -> Option<Vec<Option<Variant>>> {
+        let kind = self.only_kind.filter(|kind| self.sound_for.contains(kind))?;
+        if self.world.catalogue.kinds()[kind].declared_ports {
+            return None;
+        }
+        let whole = &*work;
+        let make = |part: &[&[PointIndex]]| {
+            let mut by_axis = IndexVec::from(vec![None; self.world.axes.len()]);
+            let mut work = whole.clone();
+            let mut variants = Vec::with_capacity(part.len());
+            let mut found = Vec::new();
+            for point in part {
+                let mut environment = self.environment(over, point, &mut by_axis, &mut work);
+                let (options, seed) = self.options(kind, true, &mut environment, &mut found);
+                if !found.is_empty() {
+                    return None;
+                }
+                let (options, places) = (Arc::new(options), Arc::clone(&self.places));
+                variants.push(Some(Variant { kind, options, places, declared: None, seed }));
+            }
+            Some((variants, work))
+        };
+        let parts: Option<Vec<_>> = points.par_chunks(VARIANTS_AT_ONCE).map(make).collect();
+        let (variants, spent): (Vec<_>, Vec<_>) = parts?.into_iter().unzip();
+        *work = spent.iter().try_fold(whole.clone(), |left, part| left.less(whole, part))?;
+        Some(variants.into_iter().flatten().collect())
+    }
+
+    /// The values that names have at a point. `by_axis`: buffer of its coordinates.
+    fn environment<'e>(
+        &self,
+        over: &[AxisIndex],
+        point: &[PointIndex],
+        by_axis: &'e mut IndexVec<AxisIndex, Option<PointIndex>>,
+        work: &'e mut Work,
+    ) -> Environment<'e>
+    where
+        'a: 'e,
+    {
+        for (axis, coord) in over.iter().zip(point) {
+            by_axis[*axis] = Some(*coord);
+        }
+        let world = self.world;
+        Environment { params: world.values, axes: world.axes, coords: by_axis, work }
     }
 
     fn variant(
@@ -257,32 +321,13 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
                 kind
             }
         };
-        let spec = &world.catalogue.kinds()[kind];
-        let seed = self.seed(environment, found);
-        let mut mistakes = Vec::new();
-        let mut options = match self.with {
-            Some(Compiled::Map(written)) => {
-                given_options(written, spec, environment, &mut mistakes)
-            }
-            _ => Map::new(),
-        };
-        if self.readable && mistakes.is_empty() {
-            let (before, strangers) = (found.len(), &self.stage.strangers);
-            let is_sound = self.sound_for.contains(&kind);
-            let sound = if is_sound { &self.constants[..] } else { &[] };
-            check_options(spec, &options, sound, &self.places, strangers, found);
-            if !is_sound && found.len() == before {
-                self.sound_for.insert(kind);
-            }
-        }
-        found.extend(
-            mistakes.into_iter().map(|(mistake, node)| mistake.diagnostic(node, world.files)),
-        );
-        if found.is_empty() && spec.options.has_paths() {
-            options::absolute_paths(&spec.options, &mut options, Path::new(&self.stage.folder));
+        let is_sound = self.sound_for.contains(&kind);
+        let (options, seed) = self.options(kind, is_sound, environment, found);
+        if !is_sound && self.readable && found.is_empty() {
+            self.sound_for.insert(kind);
         }
         let mut declared = None;
-        if spec.declared_ports && self.readable {
+        if world.catalogue.kinds()[kind].declared_ports && self.readable {
             let ports = ports::declared(&options, world.catalogue, &self.places, found);
             if found.is_empty() {
                 let first = self.declared.entry(kind).or_insert_with(|| Arc::new(ports.clone()));
@@ -301,6 +346,37 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
             declared,
             seed,
         })
+    }
+
+    /// The options of a kind at one combination, checked, and the stage's own seed. `is_sound`: the
+    /// options that have one value at all points need no check.
+    fn options(
+        &self,
+        kind: KindIndex,
+        is_sound: bool,
+        environment: &mut Environment<'_>,
+        found: &mut Vec<Diagnostic>,
+    ) -> (Map<String, Value>, Option<u64>) {
+        let spec = &self.world.catalogue.kinds()[kind];
+        let seed = self.seed(environment, found);
+        let mut mistakes = Vec::new();
+        let mut options = match self.with {
+            Some(Compiled::Map(written)) => {
+                given_options(written, spec, environment, &mut mistakes)
+            }
+            _ => Map::new(),
+        };
+        if self.readable && mistakes.is_empty() {
+            let sound = if is_sound { &self.constants[..] } else { &[] };
+            check_options(spec, &options, sound, &self.places, &self.stage.strangers, found);
+        }
+        found.extend(
+            mistakes.into_iter().map(|(mistake, node)| mistake.diagnostic(node, self.world.files)),
+        );
+        if found.is_empty() && spec.options.has_paths() {
+            options::absolute_paths(&spec.options, &mut options, Path::new(&self.stage.folder));
+        }
+        (options, seed)
     }
 
     /// The stage's own seed at one combination.

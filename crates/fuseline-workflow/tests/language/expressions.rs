@@ -27,7 +27,7 @@ fn value(template: &str) -> Value {
     assert_eq!(render(&errors, &checked.files), "", "{template}");
     let workflow = checked.workflow.expect("a workflow");
     let stage = workflow.stages.iter().find(|stage| stage.name == "free").expect("the stage");
-    stage.variants[0].options["params"]["value"].clone()
+    stage.variants.raw[0].options["params"]["value"].clone()
 }
 
 #[track_caller]

@@ -1,6 +1,6 @@
 //! Joins of inputs over axes.
 
-use fuseline_workflow::{InputSource, Workflow};
+use fuseline_workflow::{ActionIndex, InputSource, PointIndex, Workflow};
 
 use crate::fixture::{check_text, render};
 
@@ -23,13 +23,14 @@ fn source(producer: &str, consumer: &str, reference: &str) -> (Workflow, InputSo
         "  raw: {{ uses: simulate.features, {producer} }}\n  cohort: {{ uses: cohort.define, \
          {consumer}, inputs: {{ features: \"{reference}\" }}, with: {WITH} }}\n"
     ));
-    let source = workflow.stages[1].inputs[0].sources[0].clone();
+    let source = workflow.stages.raw[1].inputs.raw[0].sources[0].clone();
     (workflow, source)
 }
 
 /// The producers of each action of the consumer.
-fn producers(source: &InputSource) -> Vec<&[u32]> {
-    source.group_of.iter().map(|group| source.groups.get(*group)).collect()
+fn producers(source: &InputSource) -> Vec<Vec<usize>> {
+    let members = |group| source.groups.get(group).iter().map(|action| usize::from(*action));
+    source.group_of.iter().flatten().map(|group| members(*group).collect()).collect()
 }
 
 fn gathered(workflow: &Workflow, source: &InputSource) -> Vec<String> {
@@ -74,7 +75,8 @@ fn a_consumer_with_the_same_where_joins_a_producer_with_dropped_points() {
     let only = "over: [modality, fold], where: \"${{ fold == 1 }}\"";
     let (workflow, source) = source(only, only, "raw");
     assert_eq!(producers(&source), [[0], [1], [2]]);
-    assert_eq!(workflow.stages[1].actions.coords(2), [2, 1]);
+    let coords = workflow.stages.raw[1].actions.coords(ActionIndex(2));
+    assert_eq!(coords, [2, 1].map(PointIndex));
 }
 
 #[test]
@@ -83,8 +85,8 @@ fn several_references_are_several_sources_in_the_order_written() {
         "  a: {{ uses: simulate.features }}\n  b: {{ uses: simulate.features, over: [fold] \
          }}\n  cohort: {{ uses: cohort.define, inputs: {{ features: [b, a] }}, with: {WITH} }}\n"
     ));
-    let sources = &workflow.stages[2].inputs[0].sources;
-    let stages: Vec<_> = sources.iter().map(|source| source.stage).collect();
+    let sources = &workflow.stages.raw[2].inputs.raw[0].sources;
+    let stages: Vec<_> = sources.iter().map(|source| usize::from(source.stage)).collect();
     assert_eq!(stages, [1, 0]);
     assert_eq!(producers(&sources[0]), [[0, 1]]);
 }
@@ -120,9 +122,11 @@ fn a_nested_axis_has_other_points_under_each_point_and_its_own_values_there() {
         "  raw: {{ over: [test, train], {load} }}\n  cohort: {{ uses: cohort.define, over: [train], \
          where: \"${{{{ train != 'c' }}}}\", inputs: {{ features: raw }}, with: {WITH} }}\n"
     ));
-    let raw = &workflow.stages[0];
-    let label = |axis: usize, coord: u32| workflow.axes[axis].points[coord as usize].label.as_str();
-    let points: Vec<_> = (0..raw.actions.len())
+    let raw = &workflow.stages.raw[0];
+    let label = |axis, coord| workflow.axes[axis].points[coord].label.as_str();
+    let points: Vec<_> = raw
+        .actions
+        .keys()
         .map(|action| {
             let coords = raw.actions.coords(action).iter().zip(&raw.over);
             coords.map(|(coord, axis)| label(*axis, *coord)).collect::<Vec<_>>().concat()
@@ -130,19 +134,21 @@ fn a_nested_axis_has_other_points_under_each_point_and_its_own_values_there() {
         .collect();
     // In declared order of the axes: test, then train.
     assert_eq!(points, ["ba", "ca", "cb"]);
-    let files: Vec<_> = (0..raw.actions.len())
+    let files: Vec<_> = raw
+        .actions
+        .keys()
         .map(|action| raw.variants[raw.actions.variant(action)].options["path"].as_str())
         .map(|path| path.expect("a text").rsplit('/').next().expect("a name").to_owned())
         .collect();
     assert_eq!(files, ["ab", "ac", "bc"], "`c` has another file under `b` than under `a`");
-    let source = &workflow.stages[1].inputs[0].sources[0];
+    let source = &workflow.stages.raw[1].inputs.raw[0].sources[0];
     assert_eq!(producers(source), [&[0, 1][..], &[2]]);
 }
 
 #[test]
 fn a_nested_axis_alone_has_each_of_its_points_once() {
     let workflow = nested("  raw: { uses: simulate.features, over: [test] }\n");
-    assert_eq!(workflow.stages[0].actions.len(), 2, "b and c");
+    assert_eq!(workflow.stages.raw[0].actions.len(), 2, "b and c");
 }
 
 #[test]
@@ -153,9 +159,10 @@ fn zipped_lists_give_points_that_carry_one_element_of_each() {
     let checked = check_text(text, &[]);
     assert_eq!(render(&checked.diagnostics, &checked.files), "");
     let workflow = checked.workflow.expect("a workflow");
-    let labels: Vec<_> = workflow.axes[0].points.iter().map(|point| point.label.as_str()).collect();
+    let labels: Vec<_> =
+        workflow.axes.raw[0].points.iter().map(|point| point.label.as_str()).collect();
     assert_eq!(labels, ["low-10", "high-20"]);
-    let sizes: Vec<_> = workflow.stages[0]
+    let sizes: Vec<_> = workflow.stages.raw[0]
         .variants
         .iter()
         .map(|variant| variant.options["examples"].clone())
@@ -206,7 +213,7 @@ fn a_stage_may_have_a_seed_of_its_own_at_each_point() {
     let checked = check_text(text, &[]);
     let workflow = checked.workflow.expect("a workflow");
     let seeds = |stage: usize| -> Vec<_> {
-        workflow.stages[stage].variants.iter().map(|variant| variant.seed).collect()
+        workflow.stages.raw[stage].variants.iter().map(|variant| variant.seed).collect()
     };
     assert_eq!(seeds(0), [Some(1), Some(2)]);
     assert_eq!(seeds(1), [None]);

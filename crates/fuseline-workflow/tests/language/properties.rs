@@ -134,7 +134,7 @@ proptest! {
         let checked = check(source, &catalogue(), &given, &Limits::default(), &no_files);
         let Some(read) = checked.workflow else { panic!("{text}: {:?}", checked.diagnostics) };
         let params = read.params.iter().map(|(_, value)| value);
-        let points = read.axes.iter().map(|axis| &axis.points[0].value);
+        let points = read.axes.iter().map(|axis| &axis.points.raw[0].value);
         for read in params.chain(points) {
             prop_assert_eq!(read.as_f64(), Some(value), "{}", text);
         }
@@ -260,9 +260,9 @@ fn a_hundred_thousand_actions_expand_in_time_and_their_edges_are_shared() {
     let workflow = checked.workflow.expect("a workflow");
     let count: usize = workflow.stages.iter().map(|stage| stage.actions.len()).sum();
     assert_eq!(count, 30_000 + 300 + 90_000);
-    assert_eq!(workflow.stages[0].variants.len(), 100);
-    assert_eq!(workflow.stages[1].variants.len(), 3);
-    assert_eq!(workflow.stages[1].inputs[0].sources[0].groups.len(), 100);
-    assert_eq!(workflow.stages[2].inputs[0].sources[0].groups.len(), 30_000);
+    assert_eq!(workflow.stages.raw[0].variants.len(), 100);
+    assert_eq!(workflow.stages.raw[1].variants.len(), 3);
+    assert_eq!(workflow.stages.raw[1].inputs.raw[0].sources[0].groups.len(), 100);
+    assert_eq!(workflow.stages.raw[2].inputs.raw[0].sources[0].groups.len(), 30_000);
     assert!(time < SOON, "{time:?}");
 }

@@ -1,7 +1,7 @@
 //! The workflow of the paper's diagnostic, expanded.
 
 use crate::fixture::{cases, check_text, render};
-use fuseline_workflow::{NO_GROUP, Stage, Workflow};
+use fuseline_workflow::{ActionIndex, PointIndex, Stage, Workflow};
 use serde_json::json;
 
 fn stressid() -> Workflow {
@@ -44,11 +44,11 @@ fn every_stage_expands_to_the_points_of_its_axes() {
 fn options_are_evaluated_with_their_types_and_absolute_paths() {
     let workflow = stressid();
     let features = stage(&workflow, "features");
-    let options = &features.variants[features.actions.variant(2)].options;
+    let options = &features.variants[features.actions.variant(ActionIndex(2))].options;
     assert_eq!(options["path"], "/study/stress/HCfeatures.csv");
     assert_eq!(options["header"], false);
-    assert_eq!(stage(&workflow, "expert").variants[3].options["test_fold"], json!(3));
-    assert_eq!(stage(&workflow, "fusion").variants[4].options["rule"], "moe");
+    assert_eq!(stage(&workflow, "expert").variants.raw[3].options["test_fold"], json!(3));
+    assert_eq!(stage(&workflow, "fusion").variants.raw[4].options["rule"], "moe");
     assert_eq!(workflow.params[1], ("folds".to_owned(), json!(5)));
 }
 
@@ -58,7 +58,7 @@ fn a_port_that_a_kind_does_not_read_makes_no_edge() {
     let quality = stage(&workflow, "quality");
     let edges = |port: &str| {
         let input = quality.inputs.iter().find(|input| input.port == port).expect("the input");
-        input.sources[0].group_of.iter().filter(|group| **group != NO_GROUP).count()
+        input.sources[0].group_of.iter().flatten().count()
     };
     assert_eq!((edges("evidence_train"), edges("features"), edges("cohort")), (90, 15, 15));
 }
@@ -67,7 +67,7 @@ fn a_port_that_a_kind_does_not_read_makes_no_edge() {
 fn axes_that_only_the_producer_has_are_gathered_in_declared_order() {
     let workflow = stressid();
     let fusion = stage(&workflow, "fusion");
-    let evidence = &fusion.inputs[0].sources[0];
+    let evidence = &fusion.inputs.raw[0].sources[0];
     let names: Vec<_> =
         evidence.gathered_axes.iter().map(|axis| workflow.axes[*axis].name.as_str()).collect();
     assert_eq!(names, ["modality"]);
@@ -75,9 +75,8 @@ fn axes_that_only_the_producer_has_are_gathered_in_declared_order() {
     assert_eq!(evidence.groups.len(), 5);
     let expert = stage(&workflow, "expert");
     // In the order of the axes: modality, fold, quality, rule.
-    assert_eq!(fusion.actions.coords(1), [0, 0, 1]);
-    let last = evidence.groups.get(evidence.group_of[149]);
-    let points: Vec<_> =
-        last.iter().map(|action| expert.actions.coords(*action as usize)).collect();
-    assert_eq!(points, [[0, 4], [1, 4], [2, 4]]);
+    assert_eq!(fusion.actions.coords(ActionIndex(1)), [0, 0, 1].map(PointIndex));
+    let last = evidence.groups.get(evidence.group_of.raw[149].expect("a group"));
+    let points: Vec<_> = last.iter().map(|action| expert.actions.coords(*action)).collect();
+    assert_eq!(points, [[0, 4], [1, 4], [2, 4]].map(|point| point.map(PointIndex)));
 }

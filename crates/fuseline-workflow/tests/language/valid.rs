@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fuseline_workflow::{Isolation, Sandbox, Workflow};
+use fuseline_workflow::{ActionIndex, Isolation, Sandbox, Workflow};
 use serde_json::json;
 
 use crate::faulty::{check_case, files};
@@ -54,24 +54,24 @@ fn every_part_of_a_workflow_arrives() {
     let call = expert.execution.limits.call.as_ref().map(|call| call.value);
     assert_eq!(call, Some(Duration::from_secs(6 * 3600)));
     assert_eq!(stage("fusion").actions.len(), 6, "where drops one rule at one quality");
-    let options = &stage("fusion").variants[1].options;
+    let options = &stage("fusion").variants.raw[1].options;
     assert_eq!(options["params"]["label"], "mean-flat-1");
     let score = stage("score");
     assert_eq!(
-        score.variants[2].options["run"],
+        score.variants.raw[2].options["run"],
         json!(["python", "/scripts/score.py", "--alpha=1.0", "1.0"])
     );
     assert_eq!(
-        score.variants[1].options["files"],
+        score.variants.raw[1].options["files"],
         json!(["/scripts/score.py", "/study/helper.py"])
     );
-    let declared = score.variants[0].declared.as_ref().expect("declared ports");
+    let declared = score.variants.raw[0].declared.as_ref().expect("declared ports");
     assert_eq!((declared.inputs.len(), declared.outputs.len()), (2, 2));
     // A bare reference to a stage with several outputs is its `main`.
     let findings = stage("findings");
-    assert_eq!(score.outputs[findings.inputs[0].sources[1].output].name, "main");
+    assert_eq!(score.outputs[findings.inputs.raw[0].sources[1].output].name, "main");
     let log = workflow.outputs.iter().find(|output| output.file.ends_with("log.txt")).expect("it");
-    assert_eq!((log.action, score.outputs[log.output].name.as_str()), (1, "log"));
+    assert_eq!((log.action, score.outputs[log.output].name.as_str()), (ActionIndex(1), "log"));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_place_of_an_option_falls_back_to_what_is_around_it() {
         &std::fs::read_to_string(cases().join("valid/everything.yaml")).expect("the case"),
     );
     let cohort = workflow.stages.iter().find(|stage| stage.name == "cohort").expect("the stage");
-    let places = &cohort.variants[0].places;
+    let places = &cohort.variants.raw[0].places;
     let at = |path: &str| checked.files.slice(&places.place(path)).to_owned();
     assert_eq!(at("require"), "any");
     assert_eq!(at("label.classes.rest[1]"), "c");
@@ -159,5 +159,5 @@ fn set_goes_before_a_params_file_and_paths_are_relative_to_where_they_are_given(
     let workflow = checked.workflow.expect("a workflow");
     let values: Vec<_> = workflow.params.iter().map(|(_, value)| value.clone()).collect();
     assert_eq!(values, [json!("/study/settings/file.csv"), json!("/set.csv"), json!(4.0)]);
-    assert_eq!(workflow.stages[1].variants[0].options["path"], "/study/flows/here.csv");
+    assert_eq!(workflow.stages.raw[1].variants.raw[0].options["path"], "/study/flows/here.csv");
 }

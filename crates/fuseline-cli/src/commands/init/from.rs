@@ -304,11 +304,13 @@ impl Study<'_> {
                 let _ = writeln!(told, "group {group}: {groups}, never split");
             }
             None => {
-                told += "every example is a group of its own: name the column of persons with --group where one has several\n"
+                told += "every example is a group of its own: name the column of persons with \
+                         --group where one has several\n"
             }
         }
         if let [_] = self.sheets.as_slice() {
-            told += "one modality: nothing is fused until there is a second; give --from once for each\n";
+            told += "one modality: nothing is fused until there is a second; give --from once for \
+                     each\n";
         }
         self.told = told;
         Ok(())
@@ -370,7 +372,8 @@ impl Study<'_> {
             let _ = writeln!(load, "      delimiter: {}", quoted(&delimiter(0)));
         }
         if !one_exclusion {
-            load += "      columns:\n        exclude: ${{ split(modality.no_feature, '|') if modality.no_feature != '' else [] }}\n";
+            load += "      columns:\n        exclude: ${{ split(modality.no_feature, '|') if \
+                     modality.no_feature != '' else [] }}\n";
         } else if !self.left_out[0].is_empty() {
             let _ = writeln!(load, "      columns: {{ exclude: {} }}", list(&self.left_out[0]));
         }
@@ -388,7 +391,11 @@ impl Study<'_> {
             false => format!("{{ column: {label} }}"),
         };
         let group = wanted.group.map_or_else(String::new, |group| {
-            format!("      group: {{ column: {} }}            # never split between training and test\n", yaml(group))
+            let group = yaml(group);
+            format!(
+                "      group: {{ column: {group} }}            # never split between training and \
+                 test\n"
+            )
         });
         let (estimators, exclude, options) = match self.quality.as_deref() {
             None => (
@@ -403,11 +410,13 @@ impl Study<'_> {
             ),
             Some(name) => (
                 format!(
-                    "\n    column: {{ column: {} }}\n    in_distribution: {{}}\n    constant: {{}}\n    aligned: {{}}\n    random: {{}}",
+                    "\n    column: {{ column: {} }}\n    in_distribution: {{}}\n    \
+                     constant: {{}}\n    aligned: {{}}\n    random: {{}}",
                     yaml(name)
                 ),
                 format!(", exclude: [{}]", yaml(name)),
-                "\n    with: { column: \"${{ quality.column }}\" }   # for the member that has the option",
+                "\n    with: { column: \"${{ quality.column }}\" }   # for the member that has the \
+                 option",
             ),
         };
         let estimators = match estimators.starts_with('\n') {
