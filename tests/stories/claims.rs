@@ -13,7 +13,9 @@ fn reports_of_simulated_studies_claim_what_is_so() {
         let rows = said.lines().filter(|line| line.starts_with(&format!("| {item}")));
         rows.filter_map(|row| row.split('|').nth(5)).map(str::trim).collect()
     };
-    for (item, rows) in [("1 none", 4), ("3 per", 2), ("4 groups", 3), ("7 flips", 4), ("9", 2)] {
+    let counts =
+        [("1 none", 4), ("3 per", 2), ("4 groups", 3), ("7 flips", 4), ("9", 2), ("12", 3)];
+    for (item, rows) in counts {
         assert_eq!(shares(item).len(), rows, "{item}: {said}");
     }
     // What cannot be tested is never called none, and the claim that is true is made.

@@ -32,7 +32,7 @@ pub struct Answer {
 }
 
 /// More findings of schemes that read labels are in the table alone.
-const MOST_OF_LABELS: usize = 6;
+const MAX_LABEL_SCHEME_SENTENCES: usize = 6;
 
 /// Native conditions that are counted, with their readings.
 pub(crate) fn native_readings<'d>(
@@ -81,7 +81,7 @@ pub fn answer(data: &ReportData) -> Answer {
         .filter_map(|(reading, _)| sentence(*reading, &native, data, unit))
         .collect();
     if native.is_empty() {
-        sentences.extend(of_labels(data, &verdicts));
+        sentences.extend(label_scheme_sentences(data, &verdicts));
     }
     sentences.extend(decisions(&native));
     sentences.extend(shifts(&native, unit));
@@ -116,7 +116,7 @@ fn headline(
     if data.findings.is_empty() {
         ("There are no findings.".to_owned(), "open")
     } else if total == 0 {
-        (without_condition(data), "open")
+        (headline_without_condition(data), "open")
     } else if of(Reading::Untested) == total {
         let text = match data.settings.scheme.as_str() {
             "derangement" => "An effect size, no test.",
@@ -208,7 +208,7 @@ fn headline(
 }
 
 /// Headline where no native condition is counted.
-fn without_condition(data: &ReportData) -> String {
+fn headline_without_condition(data: &ReportData) -> String {
     let native = |row: &&FindingRow| row.control == Control::Native;
     let schemes = || data.findings.iter().filter(native).map(|row| scheme(row, &data.settings));
     match schemes().find(|scheme| reads_labels(scheme)) {
@@ -224,11 +224,11 @@ fn without_condition(data: &ReportData) -> String {
 }
 
 /// The findings of schemes that read labels of test rows, where there are no others.
-fn of_labels(data: &ReportData, verdicts: &[Verdict]) -> Vec<String> {
+fn label_scheme_sentences(data: &ReportData, verdicts: &[Verdict]) -> Vec<String> {
     let rows = data.findings.iter().zip(verdicts);
     let rows = rows.filter(|(row, _)| row.control == Control::Native && row.is_counted());
     let rows = rows.filter(|(row, _)| reads_labels(scheme(row, &data.settings)));
-    rows.take(MOST_OF_LABELS)
+    rows.take(MAX_LABEL_SCHEME_SENTENCES)
         .map(|(row, verdict)| match row.point.is_empty() {
             true => verdict.words.clone(),
             false => format!("{}: {}", point_values(&row.point), verdict.words),

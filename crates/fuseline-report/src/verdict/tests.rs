@@ -458,7 +458,6 @@ fn one_condition_a_model_from_elsewhere_and_numbers_read_as_sentences() {
         ("in doubt", FindingRow { p_doubt: Some("groups are alike: ask".to_owned()), ..native() }),
         ("harm", FindingRow { gap: Some(-0.02), gap_high: Some(-0.004), ..nothing_found() }),
         ("nothing found", nothing_found()),
-        ("could turn", FindingRow { p_value: Some(0.047), p_adjusted: Some(0.047), ..native() }),
         (
             "not testable",
             FindingRow { not_testable: Some("one value".to_owned()), ..nothing_found() },
@@ -470,18 +469,15 @@ fn one_condition_a_model_from_elsewhere_and_numbers_read_as_sentences() {
     let frozen = Settings { frozen: true, adjust: "none".to_owned(), ..report(vec![]).settings };
     let mae = Some(crate::numbers::Metric::Mae);
     let alone = |row: &FindingRow| FindingRow { point: Point::new(), ..row.clone() };
-    let within_class = Settings { scheme: "within_class".to_owned(), ..frozen.clone() };
     let mut said = Vec::new();
     for (name, row) in &each {
         let model = ReportData { settings: frozen.clone(), ..report(vec![alone(row)]) };
-        let scheme = ReportData { settings: within_class.clone(), ..model.clone() };
         let numbers = Settings { metric: mae, equivalence_margin: None, ..Settings::default() };
         let measured = vec![of_numbers(row.clone())];
         let of_model = Settings { metric: mae, equivalence_margin: None, ..frozen.clone() };
         said.push((format!("{name}, one condition"), report(vec![row.clone()])));
         said.push((format!("{name}, two"), report(vec![row.clone(), row.clone()])));
         said.push((format!("{name}, model"), model));
-        said.push((format!("{name}, model within_class"), scheme));
         said.push((
             format!("{name}, model of numbers"),
             ReportData { settings: of_model, ..report(vec![of_numbers(alone(row))]) },
@@ -509,4 +505,45 @@ fn one_condition_a_model_from_elsewhere_and_numbers_read_as_sentences() {
         })
         .collect();
     insta::assert_snapshot!(text.join("\n"));
+}
+
+#[test]
+fn a_scheme_that_reads_labels_alone_gives_the_gap_and_no_answer() {
+    let settings = Settings {
+        frozen: true,
+        adjust: "none".to_owned(),
+        scheme: "within_class".to_owned(),
+        ..Settings::default()
+    };
+    let alone = FindingRow { point: Point::new(), ..native() };
+    let model = ReportData { settings, ..report(vec![alone]) };
+    let (headline, sentences) = crate::answer_in_words(&model);
+    assert!(headline.starts_with("No answer by itself: within_class tells"), "{headline}");
+    assert!(sentences[0].starts_with("Accuracy depends on quality (gap +3.1"), "{sentences:?}");
+}
+
+#[test]
+fn a_test_that_other_permutations_could_turn_is_named_where_there_are_others() {
+    let close = || FindingRow {
+        p_value: Some(0.047),
+        p_adjusted: Some(0.047),
+        p_error: Some(0.004),
+        ..native()
+    };
+    let quality = |name: &str, row: FindingRow| FindingRow {
+        point: vec![("quality".to_owned(), name.to_owned())],
+        ..row
+    };
+    let said = |rows: Vec<FindingRow>| {
+        let (_, sentences) = crate::answer_in_words(&report(rows));
+        sentences.into_iter().find(|text| text.starts_with("Other permutations")).unwrap()
+    };
+    assert!(said(vec![close()]).starts_with("Other permutations could turn the test: "));
+    let two = said(vec![quality("a", close()), quality("b", close())]);
+    assert!(two.starts_with("Other permutations could turn the tests of 2 conditions: "), "{two}");
+    let one = said(vec![quality("a", close()), quality("b", nothing_found())]);
+    assert!(
+        one.starts_with("Other permutations could turn the test of 1 condition (a): "),
+        "{one}"
+    );
 }
