@@ -15,6 +15,11 @@ fn main() -> io::Result<()> {
     let is = |name, value| env::var(name).is_ok_and(|found| found == value);
     if is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") {
         println!("cargo::rustc-link-arg-bins=-no-pie");
+        // Generic code of many types is often the same: once is enough. Rust brings the linker that
+        // can do so on this platform.
+        if is("CARGO_CFG_TARGET_ARCH", "x86_64") && is("PROFILE", "release") {
+            println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+        }
     }
     // A folder is looked at with all that is in it, so that a new page is seen.
     println!("cargo::rerun-if-changed={DOCS}");

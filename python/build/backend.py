@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import maturin
 from maturin import (  # noqa: F401 - the other hooks of a build backend
@@ -14,12 +16,15 @@ from maturin import (  # noqa: F401 - the other hooks of a build backend
     build_sdist,
     get_requires_for_build_editable,
     get_requires_for_build_sdist,
-    get_requires_for_build_wheel,
     prepare_metadata_for_build_editable,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "python" / "fuseline.data" / "data"
+
+
+#: For a wheel that is given away: some minutes for a twenty-fifth of its size.
+PACK = bool(os.environ.get("FUSELINE_WHEEL_PACK"))
 
 
 def stage_rules() -> None:
@@ -46,8 +51,50 @@ def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: A
     return maturin.prepare_metadata_for_build_wheel(metadata_directory, config_settings)
 
 
+def get_requires_for_build_wheel(config_settings: Any = None) -> list[str]:
+    return [*maturin.get_requires_for_build_wheel(config_settings), *(["zopfli"] if PACK else [])]
+
+
+class Whole:
+    """A compressor for zipfile that has a part as one."""
+
+    def __init__(self, packed: bytes) -> None:
+        self.packed = packed
+
+    def compress(self, data: bytes) -> bytes:
+        return b""
+
+    def flush(self) -> bytes:
+        return self.packed
+
+
+def deflated(data: bytes) -> bytes:
+    from zopfli import zlib
+
+    # Without the head and the sum that zlib puts around it.
+    return zlib.compress(data, numiterations=5)[2:-4]
+
+
+def pack(wheel: Path) -> None:
+    """Compresses all parts of a wheel anew, by zopfli."""
+    new = wheel.with_suffix(".new")
+    with ZipFile(wheel) as old, ZipFile(new, "w") as target, ProcessPoolExecutor() as pool:
+        parts = old.infolist()
+        contents = [old.read(part) for part in parts]
+        for part, data, packed in zip(parts, contents, pool.map(deflated, contents)):
+            info = ZipInfo(part.filename, part.date_time)
+            info.external_attr, info.compress_type = part.external_attr, ZIP_DEFLATED
+            with target.open(info, "w") as file:
+                file._compressor = Whole(packed)  # type: ignore[attr-defined]
+                file.write(data)
+    new.replace(wheel)
+
+
 def build_wheel(wheel_directory: str, config_settings: Any = None, metadata_directory: Any = None) -> str:
     stage_rules()
     # The oldest system that the command runs on, read from it: the tag of the wheel.
     os.environ.setdefault("MATURIN_PEP517_ARGS", "--compatibility pypi")
-    return maturin.build_wheel(wheel_directory, config_settings, metadata_directory)
+    name: str = maturin.build_wheel(wheel_directory, config_settings, metadata_directory)
+    if PACK:
+        pack(Path(wheel_directory) / name)
+    return name

@@ -137,7 +137,8 @@ fn wheel() -> Result<(), Box<dyn Error>> {
         python.current_dir(&root);
         python
     };
-    run(python().args("-m pip wheel --no-deps --wheel-dir target/wheels .".split(' ')))?;
+    let wheel = "-m pip wheel --no-deps --wheel-dir target/wheels .";
+    run(python().env("FUSELINE_WHEEL_PACK", "1").args(wheel.split(' ')))?;
     run(python().args(["-c", SIZES]))
 }
 

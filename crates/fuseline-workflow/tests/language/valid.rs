@@ -174,7 +174,7 @@ fn many_points(examples: &str) -> String {
 fn many_points_have_their_options_in_order() {
     let checked = check_text(&many_points("n + 2"), &[]);
     let workflow = checked.workflow.expect("a workflow");
-    let stage = &workflow.stages[0];
+    let stage = &workflow.stages.raw[0];
     let found: Vec<_> = stage.variants.iter().map(|of| of.options["examples"].as_u64()).collect();
     assert_eq!(found, (0..700).map(|n| Some(n + 2)).collect::<Vec<_>>());
 }
