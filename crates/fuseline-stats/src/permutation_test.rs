@@ -133,7 +133,7 @@ pub fn gap_with_power(
         let share = cell.count as f64 / count;
         let part = (1.0 - power - below) / share;
         below += share;
-        (part <= 1.0).then(|| cell.low + part * (cell.high - cell.low))
+        (part <= 1.0).then_some(cell.low + part * (cell.high - cell.low))
     });
     let rejected = cells.iter().rev().find(|cell| cell.value <= critical + TIE);
     Ok(rejected.zip(low).map(|(cell, low)| cell.high - low))
