@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "python" / "fuseline.data" / "data"
 
 
-#: For a wheel that is given away: some minutes for a twenty-fifth of its size.
+#: For a wheel that is given away: some minutes for a sixteenth of its size.
 PACK = bool(os.environ.get("FUSELINE_WHEEL_PACK"))
 
 
