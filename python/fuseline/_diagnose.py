@@ -32,7 +32,7 @@ class Ask:
     """One question: predictions under these qualities.
 
     `kind`: "clean" (quality as measured), "broken" (permuted) or "neutral" (held at its mean). `quality`: shaped as the
-    quality that was given; of a block of permutations (count, rows, ...).
+    quality that was given; with `vectorized=True`, of a block of permutations (count, rows, ...).
     """
 
     kind: Literal["clean", "broken", "neutral"]
@@ -145,7 +145,8 @@ class Diagnosis:
         everywhere. neutral: (modalities,) or (modalities, channels), what quality is held at for the gain; its mean where
         left out. score: for a model of numbers, "mae", "rmse", "pearson" or "concordance" of numbers y, or a function of (y,
         predictions) that gives a score a row, more being better: the gap is then one of that. stop: "sequential" stops where there is nothing to find (Besag and Clifford 1991). seconds: no further
-        permutations after so long. tolerance: how far two answers to the same question may differ.
+        permutations after so long. tolerance: how far two answers to the same question may differ. vectorized: True to be
+        asked about blocks of permutations, (count, rows, ...), which is faster.
     """
 
     def __init__(
@@ -169,8 +170,10 @@ class Diagnosis:
         tolerance: float = 0.0,
         equivalence_margin: float | None = None,
         neutral: ArrayLike | None = None,
+        vectorized: bool = False,
         title: str = "",
     ) -> None:
+        self._vectorized = vectorized
         self._quality = np.ascontiguousarray(quality, dtype=np.float64)
         if self._quality.ndim not in (2, 3):
             raise FuselineError(
@@ -371,12 +374,22 @@ class Diagnosis:
                 self._result = Result(message["result"], self._title)
                 self.close()
                 return
-            self._asked = self._ask(message, number)
-            yield self._asked
-            if self._asked is not None:
-                self.close()
-                raise FuselineError("the question was not answered: call tell(ask, predictions) before the next one")
-            number += 1
+            for ask in self._questions(message, number):
+                self._asked = ask
+                yield ask
+                if self._asked is not None:
+                    self.close()
+                    raise FuselineError("the question was not answered: call tell(ask, predictions) before the next one")
+                number += 1
+
+    def _questions(self, message: Mapping[str, Any], number: int) -> Iterator[Ask]:
+        """The questions of one message: a block of permutations is one, or one a permutation."""
+        ask = self._ask(message, number)
+        if ask.kind != "broken" or self._vectorized:
+            yield ask
+            return
+        for at, quality in enumerate(ask.quality):
+            yield Ask("broken", quality, ask.first + at, 1, number + at)
 
     def _ask(self, message: Mapping[str, Any], number: int) -> Ask:
         if message["ask"] == "clean":
@@ -398,46 +411,51 @@ class Diagnosis:
         return Ask("broken", broken, int(message["first"]), count, number)
 
     def tell(self, ask: Ask, predictions: ArrayLike) -> None:
-        """Answers a question: probabilities (rows, classes), or decisions (rows,); of a block with the count in front."""
+        """Answers a question: probabilities (rows, classes), or decisions (rows,); of a block with its count in front."""
         if ask is not self._asked:
             raise FuselineError("this is not the question that was asked last")
         if "value" in self._header:
             self._tell_numbers(ask, predictions)
             return
-        shape: tuple[int, ...] = (len(self._label), len(self.classes))
-        if ask.kind == "broken":
-            shape = (ask.count, *shape)
+        shape = (*self._front(ask), len(self.classes))
         answer = np.asarray(predictions)
         if answer.ndim == len(shape) - 1:
             self._expect("the decisions", answer.shape, shape[:-1])
             answer = np.eye(len(self.classes))[self._numbers(answer)]
         self._expect("the predictions", answer.shape, shape)
-        if not np.all(np.isfinite(answer)):
-            raise FuselineError("the predictions hold values that are not finite")
-        self._write(np.ascontiguousarray(answer, dtype="<f8").data.cast("B"))
+        self._write(self._finite("the predictions", answer).data.cast("B"))
         self._asked = None
+
+    def _front(self, ask: Ask) -> tuple[int, ...]:
+        """Shape of one number a row."""
+        rows = len(self._label)
+        return (ask.count, rows) if ask.kind == "broken" and self._vectorized else (rows,)
+
+    @staticmethod
+    def _finite(what: str, values: NDArray[Any]) -> Floats:
+        try:
+            numbers = np.ascontiguousarray(values, dtype="<f8")
+        except (TypeError, ValueError):
+            raise FuselineError(f"{what} are {values.dtype}, and numbers are expected") from None
+        if not np.all(np.isfinite(numbers)):
+            raise FuselineError(f"{what} hold values that are not finite")
+        return numbers
 
     def _tell_numbers(self, ask: Ask, predictions: ArrayLike) -> None:
         """Answers with a number a row: the prediction, or the score of it."""
-        rows = len(self._label)
-        shape = (ask.count, rows) if ask.kind == "broken" else (rows,)
+        shape = self._front(ask)
+        is_block = len(shape) > 1
         answer = np.asarray(predictions)
         if self._score is not None:
             if answer.shape[: len(shape)] != shape:
                 raise FuselineError(f"the predictions have shape {answer.shape} where {shape} is expected in front")
-            each = answer if ask.kind == "broken" else answer[None]
+            each = answer if is_block else answer[None]
             answer = np.stack([np.asarray(self._score(self._y, one), dtype=np.float64) for one in each]).reshape(len(each), -1)
-            answer = answer if ask.kind == "broken" else answer[0]
+            answer = answer if is_block else answer[0]
             self._expect("the scores", answer.shape, shape)
         else:
             self._expect("the predictions", answer.shape, shape)
-        try:
-            answer = np.ascontiguousarray(answer, dtype="<f8")
-        except (TypeError, ValueError):
-            raise FuselineError(f"the predictions are {answer.dtype}, and numbers are expected") from None
-        if not np.all(np.isfinite(answer)):
-            raise FuselineError("the predictions or scores hold values that are not finite")
-        self._write(answer.data.cast("B"))
+        self._write(self._finite("the predictions or scores", answer).data.cast("B"))
         self._asked = None
 
     def _numbers(self, decisions: NDArray[Any]) -> NDArray[Any]:
@@ -538,6 +556,8 @@ def diagnose(
         tolerance=tolerance,
         equivalence_margin=equivalence_margin,
         neutral=neutral,
+        # Blocks, of which a model that is not vectorized is asked one by one below.
+        vectorized=True,
         title=title,
     )
     told = _Progress(permutations, progress)

@@ -97,8 +97,11 @@ def test_every_way_of_asking_gives_the_same_numbers():
     vectorized = fuseline.diagnose(stacked, vectorized=True, **options)
     told = fuseline.Diagnosis(**options)
     for ask in told:
-        answer = stacked(ask.quality) if ask.kind == "broken" else predict(ask.quality)
-        told.tell(ask, answer)
+        told.tell(ask, predict(ask.quality))
+    blocks = fuseline.Diagnosis(vectorized=True, **options)
+    for ask in blocks:
+        blocks.tell(ask, stacked(ask.quality) if ask.kind == "broken" else predict(ask.quality))
+    assert blocks.result().values == told.result().values
     channels = fuseline.diagnose(lambda q: predict(q[:, :, 0]), **{**options, "quality": np.repeat(quality[:, :, None], 3, 2)})
     assert plain.values == vectorized.values == told.result().values
     assert plain.gap == channels.gap and plain.p_value == channels.p_value
