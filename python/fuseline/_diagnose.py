@@ -31,11 +31,11 @@ METRICS = ("mae", "rmse", "pearson", "concordance")
 class Ask:
     """One question: predictions under these qualities.
 
-    `kind`: "clean" (quality as measured), "broken" (permuted) or "neutral" (held at its mean). `quality`: shaped as the
-    quality that was given; of a block of permutations (count, rows, ...).
+    `kind`: "clean" (quality as measured), "broken" (permuted), "mixed" (that of every other row permuted) or "neutral"
+    (held at its mean). `quality`: shaped as the quality that was given; of a block of permutations (count, rows, ...).
     """
 
-    kind: Literal["clean", "broken", "neutral"]
+    kind: Literal["clean", "broken", "mixed", "neutral"]
     quality: Floats
     first: int = 0
     count: int = 1
@@ -395,6 +395,8 @@ class Diagnosis:
             broken = np.take(self._quality, index[:, 0], axis=0)
         else:
             broken = np.stack([self._quality[index[:, m], m] for m in range(width)], axis=2)
+        if message["ask"] == "mixed":
+            return Ask("mixed", broken[0], number=number)
         return Ask("broken", broken, int(message["first"]), count, number)
 
     def tell(self, ask: Ask, predictions: ArrayLike) -> None:
@@ -514,7 +516,8 @@ def diagnose(
     `predict(quality)` gets an array shaped as `quality` and gives probabilities (rows, classes) or decisions (rows,); with
     `vectorized=True` it gets (b, rows, ...) and gives (b, rows, classes) or (b, rows). With `score` it gives numbers
     (rows,), or what a score function takes. All that is not quality stays as it
-    is, in the same order of rows. It is asked with quality as measured first and last, and must answer alike. The other
+    is, in the same order of rows. It is asked with quality as measured first and last, and must answer alike, and once with
+    the quality of half of the rows permuted, which must not change the answers for the others. The other
     arguments: see :class:`Diagnosis`. `progress`: on standard error; where left out, on a terminal or in a notebook.
 
     Raises :class:`FuselineError` when shapes do not fit, the model is not frozen, or its answers are no probabilities.
