@@ -171,11 +171,14 @@ class Diagnosis:
         neutral: ArrayLike | None = None,
         title: str = "",
     ) -> None:
-        self._quality = np.ascontiguousarray(quality, dtype=np.float64)
+        # Copies, here and in each question: a model that writes into its input changes no other question.
+        self._quality = self._floats("quality", quality).copy()
         if self._quality.ndim not in (2, 3):
             raise FuselineError(
                 f"quality has shape {self._quality.shape}; (rows, modalities) or (rows, modalities, channels) is expected"
             )
+        if 0 in self._quality.shape:
+            raise FuselineError(f"quality has shape {self._quality.shape}: there is nothing in it")
         rows, width = self._quality.shape[:2]
         labels = self._known("y", y)
         self._score = score if callable(score) else None
@@ -216,8 +219,9 @@ class Diagnosis:
             )
         self._evidence = None
         if evidence is not None:
-            self._evidence = np.nan_to_num(np.ascontiguousarray(evidence, dtype=np.float64))
+            self._evidence = self._floats("evidence", evidence)
             self._expect("evidence", self._evidence.shape, (rows, width, len(self.classes)))
+            self._evidence = np.where(self._available[:, :, None], self._evidence, 0.0)
         self.modalities = [f"modality {m + 1}" for m in range(width)] if modalities is None else list(modalities)
         self._expect("modalities", (len(self.modalities),), (width,))
         self._neutral = self._neutral_quality(flat, neutral)
@@ -272,9 +276,21 @@ class Diagnosis:
         return values
 
     @staticmethod
-    def _expect(what: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    def _floats(what: str, values: Any) -> Floats:
+        """Numbers as doubles."""
+        try:
+            array = np.asarray(values)
+            if array.dtype.kind not in "biufO":
+                raise TypeError
+            return np.ascontiguousarray(array, dtype=np.float64)
+        except (TypeError, ValueError):
+            found = getattr(values, "dtype", None) or type(values).__name__
+            raise FuselineError(f"{what} is an array of numbers, and {found} was given") from None
+
+    @staticmethod
+    def _expect(what: str, found: tuple[int, ...], expected: tuple[int, ...], hint: str = "") -> None:
         if found != expected:
-            raise FuselineError(f"{what} has shape {found} where {expected} is expected")
+            raise FuselineError(f"{what} has shape {found} where {expected} is expected{hint}")
 
     @staticmethod
     def _known(what: str, values: ArrayLike | Sequence[Any]) -> NDArray[Any]:
@@ -301,8 +317,9 @@ class Diagnosis:
             count = np.maximum(there.sum(axis=0), 1)
             level = np.where(there, flat, 0.0).sum(axis=0) / count
         else:
-            level = np.asarray(neutral, dtype=np.float64).reshape(flat.shape[1], -1)
-            self._expect("neutral", level.shape, flat.shape[1:])
+            level = self._floats("neutral", neutral)
+            self._expect("neutral", level.shape, self._quality.shape[1:])
+            level = level.reshape(flat.shape[1:])
         held: Floats = np.where(self._available[:, :, None], level[None], flat)
         return held.reshape(self._quality.shape)
 
@@ -380,9 +397,9 @@ class Diagnosis:
 
     def _ask(self, message: Mapping[str, Any], number: int) -> Ask:
         if message["ask"] == "clean":
-            return Ask("clean", self._quality, number=number)
+            return Ask("clean", self._quality.copy(), number=number)
         if message["ask"] == "neutral":
-            return Ask("neutral", self._neutral, number=number)
+            return Ask("neutral", self._neutral.copy(), number=number)
         count, columns = int(message["count"]), int(message["columns"])
         rows, width = self._quality.shape[:2]
         size = count * columns * rows * 4
@@ -409,30 +426,42 @@ class Diagnosis:
         shape: tuple[int, ...] = (len(self._label), len(self.classes))
         if ask.kind == "broken":
             shape = (ask.count, *shape)
-        answer = np.asarray(predictions)
+        answer = self._array(predictions)
         if answer.ndim == len(shape) - 1:
-            self._expect("the decisions", answer.shape, shape[:-1])
+            self._expect("the array of decisions", answer.shape, shape[:-1])
             answer = np.eye(len(self.classes))[self._numbers(answer)]
-        self._expect("the predictions", answer.shape, shape)
+        names = ", ".join(str(name) for name in self.classes[:5]) + (", ..." if len(self.classes) > 5 else "")
+        hint = f": a column for each of the classes {names}; `classes=` names those of the model in their order"
+        self._expect("the array of predictions", answer.shape, shape, hint)
+        answer = self._floats("the answer of the model", answer)
         if not np.all(np.isfinite(answer)):
             raise FuselineError("the predictions hold values that are not finite")
         self._write(np.ascontiguousarray(answer, dtype="<f8").data.cast("B"))
         self._asked = None
 
+    @staticmethod
+    def _array(predictions: Any) -> NDArray[Any]:
+        try:
+            return np.asarray(predictions)
+        except ValueError:
+            raise FuselineError(
+                f"the model gave {type(predictions).__name__} that is no array: one of probabilities or decisions is expected"
+            ) from None
+
     def _tell_numbers(self, ask: Ask, predictions: ArrayLike) -> None:
         """Answers with a number a row: the prediction, or the score of it."""
         rows = len(self._label)
         shape = (ask.count, rows) if ask.kind == "broken" else (rows,)
-        answer = np.asarray(predictions)
+        answer = self._array(predictions)
         if self._score is not None:
             if answer.shape[: len(shape)] != shape:
                 raise FuselineError(f"the predictions have shape {answer.shape} where {shape} is expected in front")
             each = answer if ask.kind == "broken" else answer[None]
             answer = np.stack([np.asarray(self._score(self._y, one), dtype=np.float64) for one in each]).reshape(len(each), -1)
             answer = answer if ask.kind == "broken" else answer[0]
-            self._expect("the scores", answer.shape, shape)
+            self._expect("the array of scores", answer.shape, shape)
         else:
-            self._expect("the predictions", answer.shape, shape)
+            self._expect("the array of predictions", answer.shape, shape)
         try:
             answer = np.ascontiguousarray(answer, dtype="<f8")
         except (TypeError, ValueError):

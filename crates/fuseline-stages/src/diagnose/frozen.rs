@@ -283,6 +283,30 @@ pub fn diagnose(
     study.read(tally, sequential, &neutral, largest_drift)
 }
 
+/// True for numbers from 0 to 1 that sum to 1, as models compute them.
+fn are_probabilities(row: &[f64]) -> bool {
+    let sound = |p: &f64| (-SUM_TOLERANCE..=1.0 + SUM_TOLERANCE).contains(p);
+    row.iter().all(sound) && (row.iter().sum::<f64>() - 1.0).abs() <= SUM_TOLERANCE
+}
+
+/// An error where what an expert says of a modality that is there is no probabilities.
+fn check_evidence(examples: &Examples) -> Result<(), StageError> {
+    let Examples { evidence: Some(evidence), modalities, classes, available, .. } = examples else {
+        return Ok(());
+    };
+    let mut rows = evidence.chunks_exact(classes.len().max(1)).zip(available).enumerate();
+    let Some((at, (row, _))) = rows.find(|(_, (row, there))| **there && !are_probabilities(row))
+    else {
+        return Ok(());
+    };
+    Err(StageError::data(format!(
+        "evidence of row {}, modality {} is {row:?}: these are no probabilities that sum to 1",
+        at / modalities.len(),
+        modalities[at % modalities.len()]
+    ))
+    .hint("give each expert's softmax, and say in `available` where a modality is missing"))
+}
+
 /// An error where a metric and the labels do not belong together.
 fn check_metric(examples: &Examples, settings: &Settings) -> Result<(), StageError> {
     let Examples { value, example_id, evidence, .. } = examples;
@@ -392,6 +416,12 @@ impl<'a> Study<'a> {
                 label[row],
                 classes.len()
             )));
+        }
+        check_evidence(examples)?;
+        let mut named = modalities.iter().collect::<Vec<_>>();
+        named.sort();
+        if let Some(pair) = named.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(StageError::data(format!("two modalities are called {}", pair[0])));
         }
         let Intervention::Permutation(scheme) = settings.scheme.into() else {
             return Err(StageError::data(
@@ -591,9 +621,7 @@ impl<'a> Study<'a> {
             return Ok(self.sorted(&answer, 1));
         }
         for (number, row) in answer.chunks_exact(classes).enumerate() {
-            let sum: f64 = row.iter().sum();
-            let sound = |p: &f64| (-SUM_TOLERANCE..=1.0 + SUM_TOLERANCE).contains(p);
-            if !row.iter().all(sound) || (sum - 1.0).abs() > SUM_TOLERANCE {
+            if !are_probabilities(row) {
                 return Err(StageError::data(format!(
                     "row {} has {row:?} under {what}: these are no probabilities that sum to 1",
                     number % rows
