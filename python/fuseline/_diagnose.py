@@ -31,11 +31,12 @@ METRICS = ("mae", "rmse", "pearson", "concordance")
 class Ask:
     """One question: predictions under these qualities.
 
-    `kind`: "clean" (quality as measured), "broken" (permuted) or "neutral" (held at its mean). `quality`: shaped as the
-    quality that was given; with `vectorized=True`, of a block of permutations (count, rows, ...).
+    `kind`: "clean" (quality as measured), "broken" (permuted), "mixed" (that of every other row permuted) or "neutral"
+    (held at its mean). `quality`: shaped as the quality that was given; with `vectorized=True`, of a block of
+    permutations (count, rows, ...).
     """
 
-    kind: Literal["clean", "broken", "neutral"]
+    kind: Literal["clean", "broken", "mixed", "neutral"]
     quality: Floats
     first: int = 0
     count: int = 1
@@ -174,11 +175,14 @@ class Diagnosis:
         title: str = "",
     ) -> None:
         self._vectorized = vectorized
-        self._quality = np.ascontiguousarray(quality, dtype=np.float64)
+        # Copies, here and in each question: a model that writes into its input changes no other question.
+        self._quality = self._floats("quality", quality).copy()
         if self._quality.ndim not in (2, 3):
             raise FuselineError(
                 f"quality has shape {self._quality.shape}; (rows, modalities) or (rows, modalities, channels) is expected"
             )
+        if 0 in self._quality.shape:
+            raise FuselineError(f"quality has shape {self._quality.shape}: there is nothing in it")
         rows, width = self._quality.shape[:2]
         labels = self._known("y", y)
         self._score = score if callable(score) else None
@@ -219,8 +223,9 @@ class Diagnosis:
             )
         self._evidence = None
         if evidence is not None:
-            self._evidence = np.nan_to_num(np.ascontiguousarray(evidence, dtype=np.float64))
+            self._evidence = self._floats("evidence", evidence)
             self._expect("evidence", self._evidence.shape, (rows, width, len(self.classes)))
+            self._evidence = np.where(self._available[:, :, None], self._evidence, 0.0)
         self.modalities = [f"modality {m + 1}" for m in range(width)] if modalities is None else list(modalities)
         self._expect("modalities", (len(self.modalities),), (width,))
         self._neutral = self._neutral_quality(flat, neutral)
@@ -275,9 +280,21 @@ class Diagnosis:
         return values
 
     @staticmethod
-    def _expect(what: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    def _floats(what: str, values: Any) -> Floats:
+        """Numbers as doubles."""
+        try:
+            array = np.asarray(values)
+            if array.dtype.kind not in "biufO":
+                raise TypeError
+            return np.ascontiguousarray(array, dtype=np.float64)
+        except (TypeError, ValueError):
+            found = getattr(values, "dtype", None) or type(values).__name__
+            raise FuselineError(f"{what} is an array of numbers, and {found} was given") from None
+
+    @staticmethod
+    def _expect(what: str, found: tuple[int, ...], expected: tuple[int, ...], hint: str = "") -> None:
         if found != expected:
-            raise FuselineError(f"{what} has shape {found} where {expected} is expected")
+            raise FuselineError(f"{what} has shape {found} where {expected} is expected{hint}")
 
     @staticmethod
     def _known(what: str, values: ArrayLike | Sequence[Any]) -> NDArray[Any]:
@@ -304,8 +321,9 @@ class Diagnosis:
             count = np.maximum(there.sum(axis=0), 1)
             level = np.where(there, flat, 0.0).sum(axis=0) / count
         else:
-            level = np.asarray(neutral, dtype=np.float64).reshape(flat.shape[1], -1)
-            self._expect("neutral", level.shape, flat.shape[1:])
+            level = self._floats("neutral", neutral)
+            self._expect("neutral", level.shape, self._quality.shape[1:])
+            level = level.reshape(flat.shape[1:])
         held: Floats = np.where(self._available[:, :, None], level[None], flat)
         return held.reshape(self._quality.shape)
 
@@ -393,9 +411,9 @@ class Diagnosis:
 
     def _ask(self, message: Mapping[str, Any], number: int) -> Ask:
         if message["ask"] == "clean":
-            return Ask("clean", self._quality, number=number)
+            return Ask("clean", self._quality.copy(), number=number)
         if message["ask"] == "neutral":
-            return Ask("neutral", self._neutral, number=number)
+            return Ask("neutral", self._neutral.copy(), number=number)
         count, columns = int(message["count"]), int(message["columns"])
         rows, width = self._quality.shape[:2]
         size = count * columns * rows * 4
@@ -408,54 +426,66 @@ class Diagnosis:
             broken = np.take(self._quality, index[:, 0], axis=0)
         else:
             broken = np.stack([self._quality[index[:, m], m] for m in range(width)], axis=2)
+        if message["ask"] == "mixed":
+            return Ask("mixed", broken[0], number=number)
         return Ask("broken", broken, int(message["first"]), count, number)
 
     def tell(self, ask: Ask, predictions: ArrayLike) -> None:
-        """Answers a question: probabilities (rows, classes), or decisions (rows,); of a block with its count in front."""
+        """Answers a question: probabilities (rows, classes), or decisions (rows,); of a block with the count in front."""
         if ask is not self._asked:
             raise FuselineError("this is not the question that was asked last")
         if "value" in self._header:
             self._tell_numbers(ask, predictions)
             return
         shape = (*self._front(ask), len(self.classes))
-        answer = np.asarray(predictions)
+        answer = self._array(predictions)
         if answer.ndim == len(shape) - 1:
-            self._expect("the decisions", answer.shape, shape[:-1])
+            self._expect("the array of decisions", answer.shape, shape[:-1])
             answer = np.eye(len(self.classes))[self._numbers(answer)]
-        self._expect("the predictions", answer.shape, shape)
-        self._write(self._finite("the predictions", answer).data.cast("B"))
+        names = ", ".join(str(name) for name in self.classes[:5]) + (", ..." if len(self.classes) > 5 else "")
+        hint = f": a column for each of the classes {names}; `classes=` names those of the model in their order"
+        self._expect("the array of predictions", answer.shape, shape, hint)
+        answer = self._floats("the answer of the model", answer)
+        if not np.all(np.isfinite(answer)):
+            raise FuselineError("the predictions hold values that are not finite")
+        self._write(np.ascontiguousarray(answer, dtype="<f8").data.cast("B"))
         self._asked = None
 
+    @staticmethod
+    def _array(predictions: Any) -> NDArray[Any]:
+        try:
+            return np.asarray(predictions)
+        except ValueError:
+            raise FuselineError(
+                f"the model gave {type(predictions).__name__} that is no array: one of probabilities or decisions is expected"
+            ) from None
+
     def _front(self, ask: Ask) -> tuple[int, ...]:
-        """Shape of one number a row."""
+        """Shape of an answer of one number a row."""
         rows = len(self._label)
         return (ask.count, rows) if ask.kind == "broken" and self._vectorized else (rows,)
-
-    @staticmethod
-    def _finite(what: str, values: NDArray[Any]) -> Floats:
-        try:
-            numbers = np.ascontiguousarray(values, dtype="<f8")
-        except (TypeError, ValueError):
-            raise FuselineError(f"{what} are {values.dtype}, and numbers are expected") from None
-        if not np.all(np.isfinite(numbers)):
-            raise FuselineError(f"{what} hold values that are not finite")
-        return numbers
 
     def _tell_numbers(self, ask: Ask, predictions: ArrayLike) -> None:
         """Answers with a number a row: the prediction, or the score of it."""
         shape = self._front(ask)
         is_block = len(shape) > 1
-        answer = np.asarray(predictions)
+        answer = self._array(predictions)
         if self._score is not None:
             if answer.shape[: len(shape)] != shape:
                 raise FuselineError(f"the predictions have shape {answer.shape} where {shape} is expected in front")
             each = answer if is_block else answer[None]
             answer = np.stack([np.asarray(self._score(self._y, one), dtype=np.float64) for one in each]).reshape(len(each), -1)
             answer = answer if is_block else answer[0]
-            self._expect("the scores", answer.shape, shape)
+            self._expect("the array of scores", answer.shape, shape)
         else:
-            self._expect("the predictions", answer.shape, shape)
-        self._write(self._finite("the predictions or scores", answer).data.cast("B"))
+            self._expect("the array of predictions", answer.shape, shape)
+        try:
+            answer = np.ascontiguousarray(answer, dtype="<f8")
+        except (TypeError, ValueError):
+            raise FuselineError(f"the predictions are {answer.dtype}, and numbers are expected") from None
+        if not np.all(np.isfinite(answer)):
+            raise FuselineError("the predictions or scores hold values that are not finite")
+        self._write(answer.data.cast("B"))
         self._asked = None
 
     def _numbers(self, decisions: NDArray[Any]) -> NDArray[Any]:
@@ -532,7 +562,8 @@ def diagnose(
     `predict(quality)` gets an array shaped as `quality` and gives probabilities (rows, classes) or decisions (rows,); with
     `vectorized=True` it gets (b, rows, ...) and gives (b, rows, classes) or (b, rows). With `score` it gives numbers
     (rows,), or what a score function takes. All that is not quality stays as it
-    is, in the same order of rows. It is asked with quality as measured first and last, and must answer alike. The other
+    is, in the same order of rows. It is asked with quality as measured first and last, and must answer alike, and once with
+    the quality of half of the rows permuted, which must not change the answers for the others. The other
     arguments: see :class:`Diagnosis`. `progress`: on standard error; where left out, on a terminal or in a notebook.
 
     Raises :class:`FuselineError` when shapes do not fit, the model is not frozen, or its answers are no probabilities.

@@ -202,6 +202,10 @@ pub(crate) fn output_law(id: &str, out: &[f64], batch: &Batch) -> Result<(), Hos
         let wrong = |probability: &&f64| !(probability.is_finite() && **probability >= 0.0);
         let reason = match row.iter().find(wrong) {
             Some(probability) => format!("a probability is {probability}"),
+            None if (sum - 1.0).abs() < 1e-3 => format!(
+                "the probabilities sum to {sum}, and 1 within 1e-9 is expected: where a network \
+                 computes in single precision, take its softmax in doubles"
+            ),
             None => format!("the probabilities sum to {sum}"),
         };
         return Err(HostError::OutputLaw { id: id.to_owned(), row: at % rows, reason });

@@ -1,6 +1,6 @@
 //! `fuseline plugin`: lists, inspects, checks, begins and pins fusion rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -155,7 +155,7 @@ pub enum Language {
     Rust,
     /// With the header alone
     C,
-    /// With numpy and pyarrow, in a process of its own
+    /// With numpy, in a process of its own
     Python,
 }
 
@@ -413,8 +413,21 @@ fn check(
     if format == Format::Json {
         print::json(&report.to_json());
     } else {
+        let mut shown = BTreeSet::new();
         for check in &report.checks {
-            print::result(check.to_string());
+            let text = check.to_string();
+            let Verdict::Fail(reason) = &check.verdict else {
+                print::result(text);
+                continue;
+            };
+            // What fails in every call for one reason, such as an import, has its traceback once.
+            let first = reason.lines().next().unwrap_or_default();
+            match text.split_once('\n') {
+                Some((line, _)) if !shown.insert(first.to_owned()) => {
+                    print::result(format!("{line} (as above)"));
+                }
+                _ => print::result(text),
+            }
         }
         let lacking = match report.missing_layers.as_slice() {
             [] => String::new(),

@@ -75,11 +75,12 @@ impl Scale<'_> {
         let features = features_with(inputs, name)?;
         let column = features.columns.iter().find(|(column, _)| column == name);
         let mut place = Finder::new(&features.example_id);
-        let rows = evidence.example_id.iter().filter_map(|id| place.find(id));
-        let measured = column.iter().flat_map(|(_, column)| {
-            rows.clone().filter(|row| column.is_valid(*row)).map(|row| column.value(row))
-        });
-        let measured: Vec<f64> = measured.filter(|value| value.is_finite()).collect();
+        let mut measured: Vec<f64> = Vec::new();
+        if let Some((_, column)) = column {
+            let rows = evidence.example_id.iter().filter_map(|id| place.find(id));
+            let values = rows.filter(|row| column.is_valid(*row)).map(|row| column.value(row));
+            measured.extend(values.filter(|value| value.is_finite()));
+        }
         if measured.is_empty() {
             return Err(StageError::data(format!(
                 "column {name} of modality {} has no value for any training example",
