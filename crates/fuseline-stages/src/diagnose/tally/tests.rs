@@ -71,7 +71,8 @@ fn pairs_count_what_permutations_count_to_the_last_bit() {
             let known = (&shifts, &first[..]);
             let pairs = Pairs::ask(&tally(), &model, &batch, permuter, *mask, known).unwrap();
             let go_on = || Ok(());
-            let asked = tally().count_each(&[], &model, &batch, &broken, go_on).unwrap();
+            let shared = &services.shared;
+            let asked = tally().count_rest(&model, &batch, &broken, shared, go_on).unwrap();
             // Drawn, then found, then too many to be kept.
             let few = SharedValues::with_limit(100);
             for shared in [&services.shared, &services.shared, &few] {
@@ -79,7 +80,6 @@ fn pairs_count_what_permutations_count_to_the_last_bit() {
                 looked_up.add_block(pairs.count(shared, *permutations, go_on).unwrap());
                 assert_eq!(counted(&looked_up), counted(&asked), "{scheme:?}");
             }
-            let shared = &services.shared;
             let whole = Tally::ask(&labels, &model, &batch, &broken, shared, go_on).unwrap();
             assert_eq!(counted(&whole), counted(&asked), "{scheme:?}");
             assert_eq!(whole.clean(), clean);
