@@ -114,7 +114,7 @@ impl Work for Permutations<'_> {
         let Self { tile, rows, first, broken, .. } = self;
         let (count, classes) = (self.shift.len(), tile.clean.len());
         let (mut right, mut flips, mut shift) = ([0_u64; TILE], [0_u64; TILE], [0_u64; TILE]);
-        let (mut least, mut lawless) = ([0.0_f64; TILE], [0_u64; TILE]);
+        let (mut least, mut lawful) = ([0.0_f64; TILE], [1_u64; TILE]);
         let permutations = self.predictions.chunks_exact(rows * classes);
         for (predictions, correct) in permutations.zip(self.correct.chunks_exact_mut(classes)) {
             side_by_side(&predictions[first * classes..][..count * classes], broken);
@@ -139,7 +139,7 @@ impl Work for Permutations<'_> {
                 flips[at] += u64::from(decision[at] != tile.before[at]);
                 shift[at] += fixed_point(moved[at] / 2.0);
                 // A NaN or an infinity shows in the sum.
-                lawless[at] |= u64::from(!((sum[at] - 1.0).abs() <= 1e-9));
+                lawful[at] &= u64::from((sum[at] - 1.0).abs() <= 1e-9);
             }
             for (correct, of_class) in correct.iter_mut().zip(&tile.of_class) {
                 *correct += i64::from((which & of_class).count_ones());
@@ -154,7 +154,7 @@ impl Work for Permutations<'_> {
         for (sum, add) in self.shift.iter_mut().zip(shift) {
             *sum += u128::from(add);
         }
-        least.iter().all(|&least| least >= 0.0) && lawless == [0; TILE]
+        least.iter().all(|&least| least >= 0.0) && lawful == [1; TILE]
     }
 }
 
