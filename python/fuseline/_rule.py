@@ -531,6 +531,8 @@ _opened: dict[str, os.stat_result] = {}
 _written: set[str] = set()
 _reported: set[str] = set()
 _imported: set[str] = set()
+#: Names of all modules, and number of opened files, when new reads were last looked for.
+_looked_at: tuple[set[str], int] = (set(), 0)
 _started = time.time_ns()
 _paths = sysconfig.get_paths()
 #: What belongs to the interpreter, whose own file stands for it.
@@ -548,6 +550,11 @@ def new_reads() -> list[dict[str, Any]]:
     """Files that were read and not reported before: local ones that were opened, modules that were imported, and what
     tells the versions of installed distributions and of the interpreter. `path`, and `size` and `modified_ns` as they
     were then."""
+    global _looked_at
+    names, opened = _looked_at
+    if len(_opened) == opened and sys.modules.keys() <= names:
+        return []
+    _looked_at = (names | sys.modules.keys(), len(_opened))
     folders = _folders_of_distributions()
     found = {path: stat for path, stat in list(_opened.items()) if _is_local(path, folders)}
     for path in _imported_files(folders) - found.keys():

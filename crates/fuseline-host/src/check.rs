@@ -401,7 +401,7 @@ impl BareModel {
         let id = &self.rule.file().id;
         let mut out = vec![f64::NAN; times * batch.rows() * batch.classes().len()];
         ask(&mut out).map_err(|fault| fault.into_error(id, "predict"))?;
-        output_law(id, &out, batch)?;
+        output_law(id, &out, batch, |row| row)?;
         Ok(out)
     }
 }

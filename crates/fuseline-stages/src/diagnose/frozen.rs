@@ -651,7 +651,11 @@ impl<'a> Study<'a> {
         clean: &'t [f64],
     ) -> Result<(Tally<'t>, Option<f64>), StageError> {
         let mut tally = Tally::new(&self.labels, clean, self.examples.classes.len());
-        let size = tally.block_size();
+        // A sequential test stops between blocks, so their size tells how many permutations it has.
+        let size = match self.settings.stop {
+            Stop::Never => tally.part_size(),
+            Stop::Sequential => tally.block_size(),
+        };
         let sequential = self.each_block(model, size, |predictions| {
             tally.count_block(predictions);
             if self.settings.stop == Stop::Never {
