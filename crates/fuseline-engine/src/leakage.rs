@@ -22,14 +22,14 @@ pub(crate) fn guard(plan: &Plan<'_>) -> Vec<Diagnostic> {
         mistakes: BTreeSet::new(),
     };
     let mut leaks: BTreeMap<(StageIndex, Code, String), (Leak, Vec<ActionId>)> = BTreeMap::new();
-    for (stage, of) in plan.workflow.stages.iter_enumerated() {
+    for (stage, written) in plan.workflow.stages.iter_enumerated() {
         // Actions with the same options, to which the same arrives, differ in nothing that their
         // kind is told: the first without a leak speaks for all.
         let mut sound: BTreeMap<(VariantIndex, Vec<Option<GroupIndex>>), ActionId> =
             BTreeMap::new();
-        let are_alike = of.variants.len() < of.actions.len();
+        let may_be_alike = written.variants.len() < written.actions.len();
         for action in plan.actions_of(stage) {
-            let alike = are_alike.then(|| guard.arrivals(action));
+            let alike = may_be_alike.then(|| guard.arrivals(action));
             if let Some(first) = alike.as_ref().and_then(|alike| sound.get(alike)) {
                 guard.repeat(*first, action);
                 continue;
@@ -97,23 +97,23 @@ struct Guard<'p, 'w> {
 }
 
 impl Guard<'_, '_> {
-    /// The options of an action, and the set of producers at each source of the inputs that its kind
-    /// reads.
+    /// The options of an action, and the set of producers at each source of the inputs that its
+    /// kind reads.
     fn arrivals(&self, action: ActionId) -> (VariantIndex, Vec<Option<GroupIndex>>) {
         let plan = self.plan;
         let (stage, index) = plan.stage_of(action);
-        let of = &plan.workflow.stages[stage];
+        let written = &plan.workflow.stages[stage];
         let inputs = plan.variant(stage, index).inputs.iter();
-        let sources = inputs.flat_map(|input| &of.inputs[input.input].sources);
+        let sources = inputs.flat_map(|input| &written.inputs[input.input].sources);
         let groups = sources.map(|source| source.group_of[index]).collect();
-        (of.actions.variant(index), groups)
+        (written.actions.variant(index), groups)
     }
 
-    /// Records for an action the rows that another of its stage has.
-    fn repeat(&mut self, of: ActionId, action: ActionId) {
-        let (of, own) = (self.plan.output_slots(of), self.plan.output_slots(action));
-        let (before, from) = self.states.raw.split_at_mut(own.start);
-        from[..own.len()].clone_from_slice(&before[of]);
+    /// Records for an action the rows of the outputs of an earlier one.
+    fn repeat(&mut self, earlier: ActionId, action: ActionId) {
+        let (source, target) = (self.plan.output_slots(earlier), self.plan.output_slots(action));
+        let (before, from) = self.states.raw.split_at_mut(target.start);
+        from[..target.len()].clone_from_slice(&before[source]);
     }
 
     /// Records the rows of an action's outputs; returns the leaks in its inputs, and true if there

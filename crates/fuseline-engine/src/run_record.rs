@@ -165,8 +165,8 @@ impl<'a> RunRecord<'a> {
 
     /// Writes the manifest, and remembers the keys so that the next plan can say what changed.
     /// `files`: every file that was read. `describe` does meanwhile what is to be done before the
-    /// manifest is written; `keep` gets what it gives, and what the next run leaves behind if nothing
-    /// changes, and keeps it. Gives the last event.
+    /// manifest is written; `keep` gets what it gives, and what the next run leaves behind if
+    /// nothing changes, and keeps it. Gives the last event.
     pub fn finish<D: Send, E: From<RecordError> + Send>(
         &mut self,
         plan: &Plan<'_>,

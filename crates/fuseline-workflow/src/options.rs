@@ -55,8 +55,8 @@ pub(crate) fn check_others(
     walker.problems
 }
 
-/// True if a value is sound at a glance: a scalar whose schema is a type and bounds of numbers alone,
-/// as most are. False says nothing.
+/// True if a value is sound at a glance: a scalar whose schema is a type and bounds of numbers
+/// alone, as most are. False says nothing.
 fn is_plainly_sound(schema: &Value, value: &Value) -> bool {
     let holds =
         |bound: &Value, holds: fn(&f64, &f64) -> bool| match (value.as_f64(), bound.as_f64()) {
