@@ -122,11 +122,25 @@ fn python(root: &Path) -> Result<(), Box<dyn Error>> {
     if !there.is_ok_and(|ran| ran.status.success()) {
         return skip("python", "the Python package", "python3 with numpy and pytest");
     }
-    run(Command::new("python3")
-        .current_dir(root.join("python"))
-        .env("FUSELINE_BINARY", target()?.join("debug/fuseline"))
-        .env("PYTHONPATH", root.join("python"))
-        .args(["-m", "pytest", "--quiet", "tests"]))
+    let tests = |python: &str, tests: &str| -> Result<(), Box<dyn Error>> {
+        run(Command::new(python)
+            .current_dir(root.join("python"))
+            .env("FUSELINE_BINARY", target()?.join("debug/fuseline"))
+            .env("PYTHONPATH", root.join("python"))
+            .args(["-m", "pytest", "--quiet", tests]))
+    };
+    tests("python3", "tests")?;
+    // The torch of PyPI is 6 GB; Debian's goes with the system's Python.
+    let has_torch = |python: &&str| {
+        let there = Command::new(python).args(["-c", "import torch, pytest"]).output();
+        there.is_ok_and(|ran| ran.status.success())
+    };
+    match ["python3", "/usr/bin/python3"].iter().find(|python| has_torch(python)) {
+        // It ran with the others.
+        Some(&"python3") => Ok(()),
+        Some(python) => tests(python, "tests/test_torch.py"),
+        None => skip("torch", "models of torch", "python3 with torch and pytest"),
+    }
 }
 
 /// The command and its rules as a wheel, and the size of each of its parts.
