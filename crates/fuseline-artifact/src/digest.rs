@@ -9,8 +9,15 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-/// The hexadecimal digits.
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
+/// The two hexadecimal digits of each byte.
+const DIGITS: [[u8; 2]; 256] = {
+    let (digits, mut pairs, mut byte) = (b"0123456789abcdef", [[0; 2]; 256], 0);
+    while byte < 256 {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 /// Bytes of a reader that are hashed at once.
 const PART: u64 = 1 << 18;
 
@@ -57,7 +64,7 @@ impl Digest {
     pub fn to_hex(&self) -> Hex {
         let mut digits = [0; 64];
         for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(self.0) {
-            *pair = [byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)]);
+            *pair = DIGITS[usize::from(byte)];
         }
         Hex(digits)
     }

@@ -30,8 +30,9 @@ const OUTPUT: u64 = DIGEST as u64 + 8;
 /// Bytes before the first action: the lengths of actions, note and attachment, and the digest of
 /// the last.
 const HEAD: usize = MAGIC.len() + 3 * size_of::<u64>() + DIGEST;
-/// Bytes that are copied at once.
-const PART: usize = 1 << 20;
+/// Bytes that are read or copied at once: few enough to stay in the processor's second cache, and
+/// to need few pages.
+const PART: usize = 1 << 16;
 /// The end of its file's name.
 pub(crate) const INDEX: &str = ".index";
 /// Number of files that are worth a thread to ask for them.

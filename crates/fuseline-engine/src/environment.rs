@@ -54,17 +54,20 @@ impl Environment {
     pub(crate) fn of_plan(plan: &Plan<'_>) -> Self {
         let (mut rules, mut python) = (BTreeSet::new(), BTreeSet::<&Interpreter>::new());
         for (number, planned) in plan.stages.iter_enumerated().filter(|(_, of)| of.wanted) {
+            python.extend(planned.variants.iter().filter_map(|of| of.interpreter.as_ref()));
+            let ids = planned.variants.iter().filter_map(|of| Some(&of.rule.as_ref()?.id));
+            let ids: BTreeSet<&String> = ids.collect();
+            if ids.is_empty() {
+                continue;
+            }
             let execution = &plan.workflow.stages[number].execution;
             let stated = conditions::isolation(plan.workflow, execution);
             let isolation = plan.isolation.or(stated).unwrap_or_default();
             let conditions = conditions::conditions(plan.workflow, execution);
-            let ids = planned.variants.iter().filter_map(|of| Some(&of.rule.as_ref()?.id));
-            let ids: BTreeSet<&String> = ids.collect();
             rules.extend(ids.into_iter().cloned().map(|id| {
                 let sandbox = (isolation == Isolation::Worker).then(|| conditions.sandbox_of(&id));
                 RuleEnvironment { id, isolation, sandbox, stage: number }
             }));
-            python.extend(planned.variants.iter().filter_map(|of| of.interpreter.as_ref()));
         }
         let mut rules: Vec<_> = rules.into_iter().collect();
         rules.dedup_by(|one, other| {

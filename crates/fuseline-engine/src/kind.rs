@@ -1,5 +1,6 @@
 //! Stage kinds: options, ports, key, run.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use fuseline_artifact::ArtifactKind;
@@ -118,11 +119,11 @@ pub struct CheckSite<'a> {
     /// Services from outside.
     pub services: &'a Services,
     /// The inputs that the stage names.
-    pub inputs: Vec<&'a str>,
+    pub inputs: &'a [&'a str],
     /// Isolation of its rules.
     pub isolation: Isolation,
     /// Conditions of its rules and programs.
-    pub conditions: Conditions,
+    pub conditions: Cow<'a, Conditions>,
     /// The interpreter that it uses, once the check has found one.
     pub interpreter: Option<Interpreter>,
     /// Problems found so far.
@@ -131,12 +132,12 @@ pub struct CheckSite<'a> {
 
 impl<'a> CheckSite<'a> {
     /// A check without problems so far, of a stage that states no conditions.
-    pub fn new(services: &'a Services, inputs: Vec<&'a str>) -> Self {
+    pub fn new(services: &'a Services, inputs: &'a [&'a str]) -> Self {
         Self {
             services,
             inputs,
             isolation: services.isolation.unwrap_or_default(),
-            conditions: Conditions::default(),
+            conditions: Cow::default(),
             interpreter: None,
             problems: Vec::new(),
         }

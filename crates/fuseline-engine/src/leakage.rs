@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fuseline_artifact::ArtifactKind;
 use fuseline_workflow::{
     ActionIndex, Code, Diagnostic, Fix, GroupIndex, IndexVec, InputIndex, OutputIndex, Related,
-    Severity, StageIndex,
+    Severity, StageIndex, VariantIndex,
 };
 
 use crate::codes;
@@ -22,13 +22,29 @@ pub(crate) fn guard(plan: &Plan<'_>) -> Vec<Diagnostic> {
         mistakes: BTreeSet::new(),
     };
     let mut leaks: BTreeMap<(StageIndex, Code, String), (Leak, Vec<ActionId>)> = BTreeMap::new();
-    for action in plan.actions() {
-        for leak in guard.follow(action) {
-            let key = (plan.stage_of(action).0, leak.code, leak.port.clone());
-            let (_, actions) = leaks.entry(key).or_insert((leak, Vec::new()));
-            // A port may leak in two ways at once.
-            if actions.last() != Some(&action) {
-                actions.push(action);
+    for (stage, written) in plan.workflow.stages.iter_enumerated() {
+        // Actions with the same options, to which the same arrives, differ in nothing that their
+        // kind is told: the first without a leak speaks for all.
+        let mut sound: BTreeMap<(VariantIndex, Vec<Option<GroupIndex>>), ActionId> =
+            BTreeMap::new();
+        let may_be_alike = written.variants.len() < written.actions.len();
+        for action in plan.actions_of(stage) {
+            let alike = may_be_alike.then(|| guard.arrivals(action));
+            if let Some(first) = alike.as_ref().and_then(|alike| sound.get(alike)) {
+                guard.repeat(*first, action);
+                continue;
+            }
+            let (is_sound, found) = guard.follow(action);
+            if let Some(alike) = alike.filter(|_| is_sound) {
+                sound.insert(alike, action);
+            }
+            for leak in found {
+                let key = (stage, leak.code, leak.port.clone());
+                let (_, actions) = leaks.entry(key).or_insert((leak, Vec::new()));
+                // A port may leak in two ways at once.
+                if actions.last() != Some(&action) {
+                    actions.push(action);
+                }
             }
         }
     }
@@ -81,8 +97,28 @@ struct Guard<'p, 'w> {
 }
 
 impl Guard<'_, '_> {
-    /// Records the rows of an action's outputs; returns the leaks in its inputs.
-    fn follow(&mut self, action: ActionId) -> Vec<Leak> {
+    /// The options of an action, and the set of producers at each source of the inputs that its
+    /// kind reads.
+    fn arrivals(&self, action: ActionId) -> (VariantIndex, Vec<Option<GroupIndex>>) {
+        let plan = self.plan;
+        let (stage, index) = plan.stage_of(action);
+        let written = &plan.workflow.stages[stage];
+        let inputs = plan.variant(stage, index).inputs.iter();
+        let sources = inputs.flat_map(|input| &written.inputs[input.input].sources);
+        let groups = sources.map(|source| source.group_of[index]).collect();
+        (written.actions.variant(index), groups)
+    }
+
+    /// Records for an action the rows of the outputs of an earlier one.
+    fn repeat(&mut self, earlier: ActionId, action: ActionId) {
+        let (source, target) = (self.plan.output_slots(earlier), self.plan.output_slots(action));
+        let (before, from) = self.states.raw.split_at_mut(target.start);
+        from[..target.len()].clone_from_slice(&before[source]);
+    }
+
+    /// Records the rows of an action's outputs; returns the leaks in its inputs, and true if there
+    /// was nothing to say of it.
+    fn follow(&mut self, action: ActionId) -> (bool, Vec<Leak>) {
         let plan = self.plan;
         let (stage, index) = plan.stage_of(action);
         let mut arriving: Vec<Arriving<'_>> = Vec::new();
@@ -105,6 +141,7 @@ impl Guard<'_, '_> {
             }
             flowed = ask(plan, action, &arriving);
         }
+        let is_sound = flowed.is_ok() && leaks.is_empty();
         match flowed {
             Ok(Flowed { outputs, .. }) => {
                 let states = &mut self.states.raw[plan.output_slots(action)];
@@ -116,7 +153,7 @@ impl Guard<'_, '_> {
                 self.mistakes.extend(texts);
             }
         }
-        leaks
+        (is_sound, leaks)
     }
 
     /// Combined row state of all that arrives at an input, and the producer where there is one.

@@ -115,6 +115,11 @@ pub(crate) struct Producer<'a> {
 }
 
 impl<'a> Plan<'a> {
+    /// Everything that it owns, to be dropped where nobody waits for it.
+    pub fn into_parts(self) -> impl Send + use<> {
+        (self.stages, self.stage_of_action, self.graph)
+    }
+
     /// The workflow.
     pub fn workflow(&self) -> &'a Workflow {
         self.workflow

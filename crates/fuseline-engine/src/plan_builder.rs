@@ -1,6 +1,7 @@
 //! Builds a plan: reads every variant's options, keys what its actions share, and joins the actions
 //! into a graph.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -204,9 +205,9 @@ impl<'a> StageContext<'a> {
             Ok(prepared) => prepared,
             Err(problem) => return (None, vec![problem]),
         };
-        let mut site = CheckSite::new(services, self.inputs.clone());
+        let mut site = CheckSite::new(services, &self.inputs);
         site.isolation = self.isolation;
-        site.conditions = self.conditions.clone();
+        site.conditions = Cow::Borrowed(&self.conditions);
         prepared.check(&mut site);
         let is_check = self.depth == Depth::Check;
         let seed = variant.seed.unwrap_or(workflow.seed);

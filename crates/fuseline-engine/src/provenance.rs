@@ -51,7 +51,6 @@ pub(crate) fn collect(
             .collect(),
         ..Provenance::default()
     };
-    let (mut joined, mut connected) = (BTreeSet::new(), BTreeSet::new());
     for (number, stage) in workflow.stages.iter_enumerated() {
         let actions: Vec<_> = plan.actions_of(number).filter(|&action| includes(action)).collect();
         let Some(&first) = actions.first() else { continue };
@@ -71,16 +70,17 @@ pub(crate) fn collect(
         provenance.stages.push((stage.name.clone(), kind, actions.len()));
         let axes = stage.over.iter().map(|&axis| workflow.axes[axis].name.clone());
         provenance.stage_axes.push(axes.collect());
+        let (mut joined, mut connected) = (BTreeSet::new(), BTreeSet::new());
         for input in &stage.inputs {
             for source in &input.sources {
                 let from = workflow.stages[source.stage].name.clone();
                 let output = plan.stages[source.stage].outputs.get(source.output);
                 let output = output.map(|(port, _)| port.clone()).unwrap_or_default();
-                if connected.insert((source.stage, source.output, number, &input.port)) {
+                if connected.insert((source.stage, source.output, &input.port)) {
                     let ports = (from.clone(), output, stage.name.clone(), input.port.clone());
                     provenance.ports.push(ports);
                 }
-                if joined.insert((source.stage, number)) {
+                if joined.insert(source.stage) {
                     provenance.edges.push((from, stage.name.clone()));
                 }
             }

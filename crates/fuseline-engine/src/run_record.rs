@@ -164,26 +164,29 @@ impl<'a> RunRecord<'a> {
     }
 
     /// Writes the manifest, and remembers the keys so that the next plan can say what changed.
-    /// `files`: every file that was read. `keep` gets what the next run leaves behind if nothing
-    /// changes, and keeps it meanwhile. Gives the last event.
-    pub fn finish(
+    /// `files`: every file that was read. `describe` does meanwhile what is to be done before the
+    /// manifest is written; `keep` gets what it gives, and what the next run leaves behind if
+    /// nothing changes, and keeps it. Gives the last event.
+    pub fn finish<D: Send, E: From<RecordError> + Send>(
         &mut self,
         plan: &Plan<'_>,
         outcome: &Outcome,
         files: &[FileRead],
-        keep: impl FnOnce(Option<Unchanged>) + Send,
-    ) -> Result<Event, RecordError> {
+        describe: impl FnOnce() -> Result<D, E> + Send,
+        keep: impl FnOnce(Option<Unchanged>, D) + Send,
+    ) -> Result<Event, E> {
         let cache = self.cache;
         // Threads are started only for what is executed.
         let threads = outcome.count(ActionState::Done) > 0;
         let environment = self.environment.clone();
         let about = || about_plan(plan, outcome, files, environment, threads);
-        let (about, remembered) = match threads {
-            false => (about(), Ok(())),
-            true => rayon::join(about, || remember(cache, plan, outcome)),
+        let (about, (remembered, described)) = match threads {
+            false => (about(), (Ok(()), describe())),
+            true => rayon::join(about, || rayon::join(|| remember(cache, plan, outcome), describe)),
         };
-        remembered?;
-        let AboutBoth { now, next } = about?;
+        let described = described?;
+        remembered.map_err(RecordError::from)?;
+        let AboutBoth { now, next } = about.map_err(RecordError::from)?;
         let next = next.map(|manifest| Unchanged { stages: plan.stages(), manifest });
         let counts = counts(plan, outcome);
         let mut end = || {
@@ -194,12 +197,12 @@ impl<'a> RunRecord<'a> {
                 cache.write_run_file(run, MANIFEST_FILE, &parts)
             })
         };
-        let keep = || keep(next);
+        let keep = || keep(next, described);
         let (end, ()) = match threads {
             false => (end(), keep()),
             true => rayon::join(end, keep),
         };
-        end
+        Ok(end?)
     }
 
     /// Writes what a run leaves behind in which all was as another had left it, as [`Unchanged`]

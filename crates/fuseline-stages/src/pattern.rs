@@ -1,7 +1,9 @@
 //! Options that name text by a regular expression or a column by its name or place.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use regex::Regex;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -35,10 +37,29 @@ impl Pattern {
     }
 }
 
+/// Expressions that [`compile`] keeps.
+const MAX_COMPILED: usize = 64;
+
+/// Compiles an expression, or clones one that was compiled before: compiling takes longer than all
+/// else that is read of a stage, and many stages have the same.
+fn compile(text: &str) -> Result<Regex, regex::Error> {
+    static COMPILED: Mutex<BTreeMap<String, Regex>> = Mutex::new(BTreeMap::new());
+    let compiled = || COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(regex) = compiled().get(text) {
+        return Ok(regex.clone());
+    }
+    let regex = Regex::new(text)?;
+    let mut compiled = compiled();
+    if compiled.len() < MAX_COMPILED {
+        compiled.insert(text.to_owned(), regex.clone());
+    }
+    Ok(regex)
+}
+
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
-        let regex = Regex::new(&text).map_err(|error| {
+        let regex = compile(&text).map_err(|error| {
             // The last line of the message says what is wrong; the lines before draw the
             // expression.
             let message = error.to_string();

@@ -1,6 +1,6 @@
 //! From text to a checked workflow, or to everything that is wrong with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use crate::files::Files;
 use crate::given::{self, Given};
 use crate::index::{IndexVec, StageIndex, WrittenStageIndex};
 use crate::limits::Limits;
-use crate::names;
+use crate::names::{self, NameMap};
 use crate::order;
 use crate::outputs;
 use crate::params;
@@ -149,7 +149,7 @@ impl Checker<'_> {
             .map(|definition| stage::read(definition, &axis_names, files, found))
             .collect();
 
-        let by_name: BTreeMap<_, _> =
+        let by_name: NameMap<_, _> =
             written.iter_enumerated().map(|(index, stage)| (stage.name.as_str(), index)).collect();
         let edges = order::edges(&written, &by_name);
         let before = found.len();

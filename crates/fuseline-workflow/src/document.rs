@@ -1,7 +1,6 @@
 //! The sections of a workflow file and of the files that it includes, before anything in them is
 //! understood.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -11,7 +10,7 @@ use crate::expression::has_expression;
 use crate::files::{FileId, Files, Place};
 use crate::index::{AxisIndex, IndexVec};
 use crate::limits::Limits;
-use crate::names;
+use crate::names::{self, NameMap};
 use crate::yaml::{self, Data, Entry, Node};
 
 /// A named definition, with the folder of its file.
@@ -87,7 +86,7 @@ pub(crate) struct Reader<'a> {
     pub found: &'a mut Vec<Diagnostic>,
     document: Document,
     /// Of each section, the place of every name in its list.
-    defined: [BTreeMap<String, usize>; SECTIONS.len()],
+    defined: [NameMap<String, usize>; SECTIONS.len()],
     /// The files that are being read, from the workflow inwards, then those that were read.
     open: Vec<PathBuf>,
     done: Vec<PathBuf>,

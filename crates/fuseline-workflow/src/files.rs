@@ -54,8 +54,8 @@ impl Files {
     /// Adds a text. A `--set` argument is a text of its own, with `--set` for its path.
     pub fn add(&mut self, path: impl Into<PathBuf>, text: impl Into<String>) -> FileId {
         let text = text.into();
-        let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let lines = std::iter::once(0).chain(starts.map(|(at, _)| at + 1)).collect();
+        let starts = text.match_indices('\n').map(|(newline, _)| newline + 1);
+        let lines = std::iter::once(0).chain(starts).collect();
         self.files.push(File { path: path.into(), text, lines });
         FileId(self.files.len() as u32 - 1)
     }

@@ -1,5 +1,9 @@
 //! Names, and suggestions for misspelt ones.
 
+/// What names stand for.
+#[expect(clippy::disallowed_types, reason = "looked up by name and never iterated")]
+pub(crate) type NameMap<K, V> = std::collections::HashMap<K, V>;
+
 /// True if a text can name a param or an axis: a name that an expression can spell.
 pub(crate) fn is_identifier(text: &str) -> bool {
     is_name(text) && !text.contains('-')

@@ -55,6 +55,33 @@ pub(crate) fn check_others(
     walker.problems
 }
 
+/// True if a value is sound at a glance: a scalar whose schema is a type and bounds of numbers
+/// alone, as most are. False says nothing.
+fn is_plainly_sound(schema: &Value, value: &Value) -> bool {
+    let holds =
+        |bound: &Value, holds: fn(&f64, &f64) -> bool| match (value.as_f64(), bound.as_f64()) {
+            (Some(value), Some(bound)) => holds(&value, &bound),
+            _ => false,
+        };
+    let says = |(word, meaning): (&String, &Value)| match word.as_str() {
+        "type" => match meaning {
+            Value::String(name) => is_type(value, name),
+            Value::Array(names) => {
+                names.iter().filter_map(Value::as_str).any(|name| is_type(value, name))
+            }
+            _ => false,
+        },
+        "minimum" => holds(meaning, f64::ge),
+        "maximum" => holds(meaning, f64::le),
+        "exclusiveMinimum" => holds(meaning, f64::gt),
+        "exclusiveMaximum" => holds(meaning, f64::lt),
+        "title" | "description" | "default" | "examples" | "format" => true,
+        _ => false,
+    };
+    let is_scalar = !value.is_array() && !value.is_object();
+    is_scalar && schema.as_object().is_some_and(|schema| schema.iter().all(says))
+}
+
 /// Makes the options of format `path` absolute; the options have been checked.
 pub fn absolute_paths(schema: &Value, options: &mut Map<String, Value>, folder: &Path) {
     let mut whole = Value::Object(std::mem::take(options));
@@ -316,23 +343,34 @@ impl<'a> Walker<'a> {
     }
 
     fn object(&mut self, schema: &Value, fields: &Map<String, Value>, path: &str) {
-        let properties = schema.get("properties").and_then(Value::as_object);
-        let others = schema.get("additionalProperties");
+        // In one go: looking for each word takes longer than to see all.
+        let (mut properties, mut others, mut required) = (None, None, None);
+        let mut is_counted = false;
+        for (word, meaning) in schema.as_object().into_iter().flatten() {
+            match word.as_str() {
+                "properties" => properties = meaning.as_object(),
+                "additionalProperties" => others = Some(meaning),
+                "required" => required = meaning.as_array(),
+                "minProperties" | "maxProperties" => is_counted = true,
+                _ => {}
+            }
+        }
         // An option that is misspelt is not missing, too.
         let mut meant = Vec::new();
         for (name, value) in fields {
             if path.is_empty() && self.sound.contains(&name.as_str()) {
                 continue;
             }
-            let inner = join(path, name);
             match (properties.and_then(|known| known.get(name)), others) {
-                (Some(known), _) => self.value(known, value, &inner),
+                (Some(known), _) if is_plainly_sound(known, value) => {}
+                (Some(known), _) => self.value(known, value, &join(path, name)),
                 (None, Some(Value::Bool(false))) => {
                     let known: Vec<_> =
                         properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
                     let (hint, near) = names::hint(name, "option", known.iter().copied());
                     let message =
                         format!("{} has no option `{}`", self.subject(path), names::short(name));
+                    let inner = join(path, name);
                     let problem = self.problem(&inner, codes::UNKNOWN_OPTION, message);
                     problem.at_key = true;
                     problem.hint = hint;
@@ -347,12 +385,13 @@ impl<'a> Walker<'a> {
                         meant.push(key);
                     }
                 }
-                (None, Some(others)) if others.is_object() => self.value(others, value, &inner),
+                (None, Some(others)) if others.is_object() => {
+                    self.value(others, value, &join(path, name));
+                }
                 (None, _) => {}
             }
         }
-        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
-        for name in required.filter_map(Value::as_str) {
+        for name in required.into_iter().flatten().filter_map(Value::as_str) {
             if !fields.contains_key(name) && !meant.contains(&name) {
                 let message = format!("{} needs the option `{name}`", self.subject(path));
                 let doc =
@@ -364,8 +403,10 @@ impl<'a> Walker<'a> {
                 problem.missing = path.is_empty().then(|| name.to_owned());
             }
         }
-        self.bound(schema, "minProperties", fields.len() as f64, ("entry", "entries"), path);
-        self.bound(schema, "maxProperties", fields.len() as f64, ("entry", "entries"), path);
+        if is_counted {
+            self.bound(schema, "minProperties", fields.len() as f64, ("entry", "entries"), path);
+            self.bound(schema, "maxProperties", fields.len() as f64, ("entry", "entries"), path);
+        }
     }
 
     fn list(&mut self, schema: &Value, items: &[Value], path: &str) {

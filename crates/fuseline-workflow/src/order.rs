@@ -11,6 +11,7 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::files::Place;
 use crate::index::{IndexVec, StageIndex, WrittenStageIndex};
+use crate::names::NameMap;
 use crate::stage::WrittenStage;
 
 /// An edge: producer, consumer, and where the consumer refers to the producer.
@@ -19,7 +20,7 @@ pub(crate) type Edge<'a> = (WrittenStageIndex, WrittenStageIndex, &'a Place);
 /// All references between stages that exist.
 pub(crate) fn edges<'a>(
     stages: &'a IndexVec<WrittenStageIndex, WrittenStage>,
-    by_name: &BTreeMap<&str, WrittenStageIndex>,
+    by_name: &NameMap<&str, WrittenStageIndex>,
 ) -> Vec<Edge<'a>> {
     let mut edges = Vec::new();
     for (consumer, stage) in stages.iter_enumerated() {

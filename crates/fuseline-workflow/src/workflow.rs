@@ -267,8 +267,11 @@ impl OptionPlaces {
 
     /// The places of the key and the value of the innermost option on a path that is written.
     fn nearest(&self, path: &str) -> Option<(&Place, &Place)> {
-        let path = path.replace('[', ".").replace(']', "");
-        innermost(self.with.as_deref()?, &path)
+        let with = self.with.as_deref()?;
+        match path.contains(['[', ']']) {
+            true => innermost(with, &path.replace('[', ".").replace(']', "")),
+            false => innermost(with, path),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use fuseline_cache::CacheError;
-use fuseline_engine::{Class, StageError};
+use fuseline_engine::{Class, RecordError, StageError};
 use fuseline_workflow::{Diagnostic, Files};
 use thiserror::Error;
 
@@ -87,6 +87,12 @@ pub struct Mistakes {
     pub diagnostics: Vec<Diagnostic>,
     /// The texts.
     pub files: Files,
+}
+
+impl From<RecordError> for Error {
+    fn from(error: RecordError) -> Self {
+        Self::failed(error)
+    }
 }
 
 impl Error {

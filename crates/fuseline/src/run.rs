@@ -42,6 +42,8 @@ pub(crate) struct RunHandle {
     pub attachment: Option<Attachment>,
 }
 
+/// Actions of a plan that is worth a thread to give back.
+const ACTIONS_FOR_A_THREAD: usize = 512;
 /// Bytes that are worth a thread to hash.
 const PARALLEL_BYTES: u64 = 1 << 20;
 
@@ -308,9 +310,13 @@ impl Planner<'_> {
             if cache.is_worth_flushing() {
                 scope.spawn(|| cache.flush());
             }
-            let context = RunContext::encode(open.files(), &plan, &outcome)?;
-            cache.write_run_file(record.id(), CONTEXT_FILE, &[&context])?;
-            let keep = |unchanged: Option<Unchanged>| {
+            let run = record.id().to_owned();
+            let describe = || -> Result<_, Error> {
+                let context = RunContext::encode(open.files(), &plan, &outcome)?;
+                cache.write_run_file(&run, CONTEXT_FILE, &[&context])?;
+                Ok(context)
+            };
+            let keep = |unchanged: Option<Unchanged>, context: Vec<u8>| {
                 let note = unchanged.and_then(|unchanged| {
                     let run =
                         unchanged::EndedRun { request: started.request, open: &open, plan: &plan };
@@ -319,7 +325,7 @@ impl Planner<'_> {
                 keep_index(&handle, outcome.index_update.as_ref(), &note.unwrap_or_default());
             };
             let files = source_files(study, &open, &plan, &outcome);
-            record.finish(&plan, &outcome, &files, keep).map_err(Error::failed)
+            record.finish(&plan, &outcome, &files, describe, keep)
         })?;
         keep_memos(&open.services, cache);
         observer(RunProgress::Event(&end));
@@ -332,7 +338,7 @@ impl Planner<'_> {
             true => action_log::action_warnings(cache, record.id())?,
             false => Vec::new(),
         };
-        Ok(RunSummary {
+        let summary = RunSummary {
             run: record.id().to_owned(),
             status: outcome.status(),
             actions: plan.wanted(),
@@ -352,7 +358,13 @@ impl Planner<'_> {
             failures,
             undelivered: delivered.err(),
             class: worst_class(&outcome),
-        })
+        };
+        if summary.actions >= ACTIONS_FOR_A_THREAD {
+            // Many small pieces of memory, and nobody need wait until all are given back.
+            let parts = (plan.into_parts(), open.checked);
+            rayon::spawn(|| drop(parts));
+        }
+        Ok(summary)
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::*;
 use crate::files::FileDigests;
-use crate::run_record::PART;
+use crate::run_record::{PART, RecordError};
 use crate::{
     Completion, Depth, Drive, Inputs, Job, JobFolder, KeyWriter, Kind, Kinds, LocalExecutor,
     Manifest, Outputs, Ports, RowFlow, RunId, RunRecord, Services, StageKind, Submission, find_job,
@@ -498,7 +498,8 @@ fn a_record_in_parts_says_what_became_of_each_action_and_what_the_next_run_will_
         let run = RunId::announce(&cache).unwrap();
         let mut record = RunRecord::begin(&cache, &run, "bench", plan.stages()).unwrap();
         let mut unchanged = None;
-        record.finish(&plan, outcome, &[], |next| unchanged = next).unwrap();
+        let describe = || Ok::<_, RecordError>(());
+        record.finish(&plan, outcome, &[], describe, |next, ()| unchanged = next).unwrap();
         let manifest = Manifest::read(&cache, record.id()).unwrap();
         let sites: Vec<_> = manifest.actions.iter().map(|of| of.action.clone()).collect();
         assert_eq!(sites, plan.actions().map(|of| plan.action_label(of)).collect::<Vec<_>>());

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use fuseline_artifact::ArtifactKind;
 use fuseline_host::{Isolation, PluginLibrary};
 use fuseline_workflow::{Limits, Overrides, Role, Source};
+use proptest::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -28,6 +29,9 @@ struct Says {
     /// Says nothing of its rows.
     #[serde(default)]
     silent: bool,
+    /// Nothing that its rows depend on.
+    #[serde(default)]
+    note: i64,
 }
 
 impl StageKind for Says {
@@ -43,8 +47,8 @@ impl StageKind for Says {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { test, trained, fits, silent } = self;
-        key.field("options", &(test, trained, fits, silent));
+        let Self { test, trained, fits, silent, note } = self;
+        key.field("options", &(test, trained, fits, silent, note));
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
@@ -164,4 +168,68 @@ fn a_gather_of_thousands_of_folds_is_followed_in_proportion() {
     assert!(found.is_ok(), "{found:?}");
     let seconds = started.elapsed().as_secs_f64();
     assert!(seconds < 30.0, "{seconds} s");
+}
+
+/// A stage at random: axes, stages before it that it reads, options, and the option that differs
+/// along `by`.
+type AnyStage = ([bool; 2], Vec<usize>, [Option<i64>; 3], Option<usize>, bool);
+
+fn any_stage() -> impl Strategy<Value = AnyStage> {
+    let fold = || prop::option::of(0_i64..3);
+    (
+        any::<[bool; 2]>(),
+        prop::collection::vec(0_usize..6, 0..3),
+        [fold(), fold(), fold()],
+        prop::option::of(0_usize..3),
+        prop::bool::weighted(0.05),
+    )
+}
+
+/// The text of stages. `notes`: each point gets options of its own, which change no rows.
+fn written(stages: &[AnyStage], notes: bool) -> String {
+    let last = stages.len() - 1;
+    let stage = |(number, (over, reads, folds, varied, silent)): (usize, &AnyStage)| {
+        let [at, by] = if number == last { [false, false] } else { *over };
+        let axes: Vec<_> = [at.then_some("at"), by.then_some("by")].into_iter().flatten().collect();
+        let fold = |option: usize| match folds[option] {
+            Some(_) if by && *varied == Some(option) => Some("\"${{ by }}\"".to_owned()),
+            fold => fold.map(|fold| fold.to_string()),
+        };
+        let mut with: Vec<_> = ["trained", "fits"]
+            .iter()
+            .enumerate()
+            .filter_map(|(option, name)| Some(format!("{name}: {}", fold(option)?)))
+            .collect();
+        with.extend(fold(2).map(|fold| format!("test: [{fold}]")));
+        with.push(format!("silent: {silent}"));
+        if notes && !axes.is_empty() {
+            with.push(format!("note: \"${{{{ {} }}}}\"", axes.join(" * 10 + ")));
+        }
+        let mut before: Vec<_> = reads.iter().filter(|read| **read < number).collect();
+        before.sort();
+        before.dedup();
+        let before: Vec<_> = before.into_iter().map(|read| format!("s{read}")).collect();
+        let inputs = match before.is_empty() {
+            true => String::new(),
+            false => format!("inputs: {{ from: [{}] }}, ", before.join(", ")),
+        };
+        let name = if number == last { "last".to_owned() } else { format!("s{number}") };
+        let (over, with) = (axes.join(", "), with.join(", "));
+        format!("  {name}: {{ uses: test.says, over: [{over}], {inputs}with: {{ {with} }} }}\n")
+    };
+    stages.iter().enumerate().map(stage).collect()
+}
+
+proptest! {
+    #[test]
+    fn what_is_said_of_actions_that_are_alike_is_said_of_each(
+        stages in prop::collection::vec(any_stage(), 2..7),
+    ) {
+        let said = |notes| {
+            let found = plan("axes: { at: [0, 1, 2], by: [0, 1] }\n", &written(&stages, notes));
+            let found = found.err().into_iter().flatten();
+            found.map(|one| (one.code, one.message)).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(said(false), said(true));
+    }
 }

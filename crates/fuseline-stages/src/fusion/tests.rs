@@ -159,7 +159,7 @@ fn parameters_that_a_rule_refuses_are_found_before_anything_runs() {
     let stage: fit::Fit =
         serde_json::from_value(json!({ "rule": "mean", "params": { "temprature": 1 } })).unwrap();
     let services = services();
-    let mut site = CheckSite::new(&services, Vec::new());
+    let mut site = CheckSite::new(&services, &[]);
     StageKind::check(&stage, &mut site);
     assert_eq!(site.problems.len(), 1);
     assert!(site.problems[0].option.starts_with("params"), "{}", site.problems[0].option);

@@ -65,4 +65,28 @@ proptest! {
         let sound: Vec<&str> = sound.map(|(_, name)| name).collect();
         prop_assert_eq!(check_others("kind", &schema(), &options, &sound), problems);
     }
+
+    #[test]
+    fn what_is_sound_at_a_glance_has_no_mistake(
+        name in prop::sample::select(vec!["count", "name", "rule", "columns", "label", "by"]),
+        value in value(),
+    ) {
+        let schema = schema();
+        let known = &schema["properties"][name];
+        if is_plainly_sound(known, &value) {
+            let mut walker =
+                Walker { kind: "kind", root: &schema, sound: &[], problems: Vec::new() };
+            walker.value(known, &value, name);
+            prop_assert_eq!(walker.problems, []);
+        }
+    }
+}
+
+#[test]
+fn numbers_within_their_bounds_are_sound_at_a_glance_and_others_are_not() {
+    let schema = schema();
+    let count = |value: Value| is_plainly_sound(&schema["properties"]["count"], &value);
+    assert!(count(json!(1)) && count(json!(9)));
+    assert!(!count(json!(0)) && !count(json!(10)) && !count(json!(1.5)) && !count(json!("1")));
+    assert!(!is_plainly_sound(&schema["properties"]["rule"], &json!("mean")), "it is composed");
 }

@@ -147,8 +147,8 @@ impl<'a> Stages<'a> {
             return;
         };
         let name = &world.catalogue.kinds()[*kind].name;
-        let subject = format!("the input `{}` of `{name}` takes one artifact", port.name);
-        if let Some(diagnostic) = self.many(Some(consumer), reference, resolved, world, &subject) {
+        let subject = || format!("the input `{}` of `{name}` takes one artifact", port.name);
+        if let Some(diagnostic) = self.many(Some(consumer), reference, resolved, world, subject) {
             found.push(diagnostic);
         }
     }
@@ -160,7 +160,7 @@ impl<'a> Stages<'a> {
         reference: &Reference,
         resolved: &Resolved<'_>,
         world: &World<'_>,
-        subject: &str,
+        subject: impl Fn() -> String,
     ) -> Option<Diagnostic> {
         let (_, gathered) = self.split(consumer, resolved);
         let chosen =
@@ -172,7 +172,8 @@ impl<'a> Stages<'a> {
         let first = *open.first()?;
         let axis_names: Vec<_> = open.iter().map(|axis| world.axes[*axis].name.as_str()).collect();
         let message = format!(
-            "{subject}, and `{}` gives one for each point of {}",
+            "{}, and `{}` gives one for each point of {}",
+            subject(),
             reference.stage,
             names::list(&axis_names)
         );
@@ -220,7 +221,7 @@ impl<'a> Stages<'a> {
         world: &World<'_>,
         found: &mut Vec<Diagnostic>,
     ) -> Option<ActionIndex> {
-        let subject = "an output is one artifact";
+        let subject = || "an output is one artifact".to_owned();
         if let Some(diagnostic) = self.many(None, reference, resolved, world, subject) {
             found.push(diagnostic);
             return None;

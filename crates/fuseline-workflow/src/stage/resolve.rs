@@ -1,21 +1,19 @@
 //! From a reference to the stage, the output and the points that it names.
 
-use std::collections::BTreeMap;
-
 use super::WrittenStage;
 use super::expand::{Expanded, World};
 use crate::catalogue::OutputPort;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::index::{AxisIndex, IndexVec, OutputIndex, PointIndex, StageIndex, WrittenStageIndex};
-use crate::names;
+use crate::names::{self, NameMap};
 use crate::reference::Reference;
 
 /// All stages as far as they are understood, in the order written.
 pub(crate) struct Stages<'a> {
     pub written: &'a IndexVec<WrittenStageIndex, WrittenStage>,
     pub expanded: &'a IndexVec<WrittenStageIndex, Expanded>,
-    pub by_name: &'a BTreeMap<&'a str, WrittenStageIndex>,
+    pub by_name: &'a NameMap<&'a str, WrittenStageIndex>,
     /// Their indices in the workflow.
     pub indices: &'a IndexVec<WrittenStageIndex, StageIndex>,
 }

@@ -10,6 +10,7 @@ use crate::codes;
 use crate::diagnostic::{Code, Diagnostic, Fix};
 use crate::files::{FileId, Files, Place};
 use crate::limits::Limits;
+use crate::names::NameMap;
 use crate::{document, stage};
 
 /// The tree of a text; `None`, with the reason, when there is none.
@@ -101,7 +102,7 @@ enum Open {
     Mapping {
         entries: Vec<Entry>,
         /// Index of the keys of a mapping with more than a few entries.
-        keys: BTreeMap<String, usize>,
+        keys: NameMap<String, usize>,
         key: Option<(String, Place)>,
     },
 }
@@ -113,7 +114,7 @@ const FEW: usize = 16;
 fn entry_of<'e>(
     key: &str,
     entries: &'e [Entry],
-    keys: &mut BTreeMap<String, usize>,
+    keys: &mut NameMap<String, usize>,
 ) -> Option<&'e Entry> {
     if entries.len() < FEW {
         return entries.iter().find(|entry| entry.key == key);
@@ -169,7 +170,7 @@ impl Builder<'_> {
                 }
                 Event::MappingStart(_, anchor, tag) => {
                     let open =
-                        Open::Mapping { entries: Vec::new(), keys: BTreeMap::new(), key: None };
+                        Open::Mapping { entries: Vec::new(), keys: NameMap::new(), key: None };
                     self.tag(tag.as_deref(), &span) && self.open(&place, anchor, open)
                 }
                 Event::SequenceEnd | Event::MappingEnd => self.close(&place),

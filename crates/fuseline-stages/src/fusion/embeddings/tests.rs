@@ -268,7 +268,7 @@ fn a_rule_that_takes_no_embeddings_is_found_before_anything_runs() {
     let services = services();
     let problems = |rule: &str, inputs: Vec<&'static str>| {
         let stage: Fit = serde_json::from_value(json!({ "rule": rule })).unwrap();
-        let mut site = CheckSite::new(&services, inputs);
+        let mut site = CheckSite::new(&services, &inputs);
         StageKind::check(&stage, &mut site);
         site.problems
     };
