@@ -603,8 +603,7 @@ def main() -> int:
     parser.add_argument("--fuseline", help="the command; else the one that the package finds")
     options = parser.parse_args()
     os.environ["FUSELINE_BINARY"] = options.fuseline or find_binary()
-    least = 2 if options.check else 4
-    studies = least if options.check else options.studies
+    studies = 4 if options.check else options.studies
     print("| item | study | claim | before | now | studies |\n|---|---|---|---|---|---|")
     failed = []
     with tempfile.TemporaryDirectory(prefix="fuseline-claims-") as root:
@@ -614,7 +613,7 @@ def main() -> int:
                 claim = replace(claim, how=replace(claim.how, permutations=min(claim.how.permutations, CHECKED)))
             if options.only not in f"{claim.item} {claim.study} {claim.claim}" and claim.study != "the same":
                 continue
-            count = max(least, round(studies * claim.part))
+            count = max(4, round(studies * claim.part))
             if last[0] != (claim.draw, claim.how):
                 if claim.study == "the same":
                     continue
