@@ -31,11 +31,12 @@ METRICS = ("mae", "rmse", "pearson", "concordance")
 class Ask:
     """One question: predictions under these qualities.
 
-    `kind`: "clean" (quality as measured), "broken" (permuted) or "neutral" (held at its mean). `quality`: shaped as the
-    quality that was given; of a block of permutations (count, rows, ...).
+    `kind`: "clean" (quality as measured), "broken" (permuted), "mixed" (that of every other row permuted) or "neutral"
+    (held at its mean). `quality`: shaped as the quality that was given; with `vectorized=True`, of a block of
+    permutations (count, rows, ...).
     """
 
-    kind: Literal["clean", "broken", "neutral"]
+    kind: Literal["clean", "broken", "mixed", "neutral"]
     quality: Floats
     first: int = 0
     count: int = 1
@@ -145,7 +146,8 @@ class Diagnosis:
         everywhere. neutral: (modalities,) or (modalities, channels), what quality is held at for the gain; its mean where
         left out. score: for a model of numbers, "mae", "rmse", "pearson" or "concordance" of numbers y, or a function of (y,
         predictions) that gives a score a row, more being better: the gap is then one of that. stop: "sequential" stops where there is nothing to find (Besag and Clifford 1991). seconds: no further
-        permutations after so long. tolerance: how far two answers to the same question may differ.
+        permutations after so long. tolerance: how far two answers to the same question may differ. vectorized: True to be
+        asked about blocks of permutations, (count, rows, ...), which is faster.
     """
 
     def __init__(
@@ -169,13 +171,18 @@ class Diagnosis:
         tolerance: float = 0.0,
         equivalence_margin: float | None = None,
         neutral: ArrayLike | None = None,
+        vectorized: bool = False,
         title: str = "",
     ) -> None:
-        self._quality = np.ascontiguousarray(quality, dtype=np.float64)
+        self._vectorized = vectorized
+        # Copies, here and in each question: a model that writes into its input changes no other question.
+        self._quality = self._floats("quality", quality).copy()
         if self._quality.ndim not in (2, 3):
             raise FuselineError(
                 f"quality has shape {self._quality.shape}; (rows, modalities) or (rows, modalities, channels) is expected"
             )
+        if 0 in self._quality.shape:
+            raise FuselineError(f"quality has shape {self._quality.shape}: there is nothing in it")
         rows, width = self._quality.shape[:2]
         labels = self._known("y", y)
         self._score = score if callable(score) else None
@@ -214,8 +221,9 @@ class Diagnosis:
             )
         self._evidence = None
         if evidence is not None:
-            self._evidence = np.nan_to_num(np.ascontiguousarray(evidence, dtype=np.float64))
+            self._evidence = self._floats("evidence", evidence)
             self._expect("evidence", self._evidence.shape, (rows, width, len(self.classes)))
+            self._evidence = np.where(self._available[:, :, None], self._evidence, 0.0)
         self.modalities = [f"modality {m + 1}" for m in range(width)] if modalities is None else list(modalities)
         self._expect("modalities", (len(self.modalities),), (width,))
         self._neutral = self._neutral_quality(flat, neutral)
@@ -270,9 +278,21 @@ class Diagnosis:
         return values
 
     @staticmethod
-    def _expect(what: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    def _floats(what: str, values: Any) -> Floats:
+        """Numbers as doubles."""
+        try:
+            array = np.asarray(values)
+            if array.dtype.kind not in "biufO":
+                raise TypeError
+            return np.ascontiguousarray(array, dtype=np.float64)
+        except (TypeError, ValueError):
+            found = getattr(values, "dtype", None) or type(values).__name__
+            raise FuselineError(f"{what} is an array of numbers, and {found} was given") from None
+
+    @staticmethod
+    def _expect(what: str, found: tuple[int, ...], expected: tuple[int, ...], hint: str = "") -> None:
         if found != expected:
-            raise FuselineError(f"{what} has shape {found} where {expected} is expected")
+            raise FuselineError(f"{what} has shape {found} where {expected} is expected{hint}")
 
     @staticmethod
     def _known(what: str, values: ArrayLike | Sequence[Any]) -> NDArray[Any]:
@@ -299,8 +319,9 @@ class Diagnosis:
             count = np.maximum(there.sum(axis=0), 1)
             level = np.where(there, flat, 0.0).sum(axis=0) / count
         else:
-            level = np.asarray(neutral, dtype=np.float64).reshape(flat.shape[1], -1)
-            self._expect("neutral", level.shape, flat.shape[1:])
+            level = self._floats("neutral", neutral)
+            self._expect("neutral", level.shape, self._quality.shape[1:])
+            level = level.reshape(flat.shape[1:])
         held: Floats = np.where(self._available[:, :, None], level[None], flat)
         return held.reshape(self._quality.shape)
 
@@ -369,18 +390,28 @@ class Diagnosis:
                 self._result = Result(message["result"], self._title)
                 self.close()
                 return
-            self._asked = self._ask(message, number)
-            yield self._asked
-            if self._asked is not None:
-                self.close()
-                raise FuselineError("the question was not answered: call tell(ask, predictions) before the next one")
-            number += 1
+            for ask in self._questions(message, number):
+                self._asked = ask
+                yield ask
+                if self._asked is not None:
+                    self.close()
+                    raise FuselineError("the question was not answered: call tell(ask, predictions) before the next one")
+                number += 1
+
+    def _questions(self, message: Mapping[str, Any], number: int) -> Iterator[Ask]:
+        """The questions of one message: a block of permutations is one, or one a permutation."""
+        ask = self._ask(message, number)
+        if ask.kind != "broken" or self._vectorized:
+            yield ask
+            return
+        for at, quality in enumerate(ask.quality):
+            yield Ask("broken", quality, ask.first + at, 1, number + at)
 
     def _ask(self, message: Mapping[str, Any], number: int) -> Ask:
         if message["ask"] == "clean":
-            return Ask("clean", self._quality, number=number)
+            return Ask("clean", self._quality.copy(), number=number)
         if message["ask"] == "neutral":
-            return Ask("neutral", self._neutral, number=number)
+            return Ask("neutral", self._neutral.copy(), number=number)
         count, columns = int(message["count"]), int(message["columns"])
         rows, width = self._quality.shape[:2]
         size = count * columns * rows * 4
@@ -393,6 +424,8 @@ class Diagnosis:
             broken = np.take(self._quality, index[:, 0], axis=0)
         else:
             broken = np.stack([self._quality[index[:, m], m] for m in range(width)], axis=2)
+        if message["ask"] == "mixed":
+            return Ask("mixed", broken[0], number=number)
         return Ask("broken", broken, int(message["first"]), count, number)
 
     def tell(self, ask: Ask, predictions: ArrayLike) -> None:
@@ -402,33 +435,48 @@ class Diagnosis:
         if "value" in self._header:
             self._tell_numbers(ask, predictions)
             return
-        shape: tuple[int, ...] = (len(self._label), len(self.classes))
-        if ask.kind == "broken":
-            shape = (ask.count, *shape)
-        answer = np.asarray(predictions)
+        shape = (*self._front(ask), len(self.classes))
+        answer = self._array(predictions)
         if answer.ndim == len(shape) - 1:
-            self._expect("the decisions", answer.shape, shape[:-1])
+            self._expect("the array of decisions", answer.shape, shape[:-1])
             answer = np.eye(len(self.classes))[self._numbers(answer)]
-        self._expect("the predictions", answer.shape, shape)
+        names = ", ".join(str(name) for name in self.classes[:5]) + (", ..." if len(self.classes) > 5 else "")
+        hint = f": a column for each of the classes {names}; `classes=` names those of the model in their order"
+        self._expect("the array of predictions", answer.shape, shape, hint)
+        answer = self._floats("the answer of the model", answer)
         if not np.all(np.isfinite(answer)):
             raise FuselineError("the predictions hold values that are not finite")
         self._write(np.ascontiguousarray(answer, dtype="<f8").data.cast("B"))
         self._asked = None
 
+    @staticmethod
+    def _array(predictions: Any) -> NDArray[Any]:
+        try:
+            return np.asarray(predictions)
+        except ValueError:
+            raise FuselineError(
+                f"the model gave {type(predictions).__name__} that is no array: one of probabilities or decisions is expected"
+            ) from None
+
+    def _front(self, ask: Ask) -> tuple[int, ...]:
+        """Shape of an answer of one number a row."""
+        rows = len(self._label)
+        return (ask.count, rows) if ask.kind == "broken" and self._vectorized else (rows,)
+
     def _tell_numbers(self, ask: Ask, predictions: ArrayLike) -> None:
         """Answers with a number a row: the prediction, or the score of it."""
-        rows = len(self._label)
-        shape = (ask.count, rows) if ask.kind == "broken" else (rows,)
-        answer = np.asarray(predictions)
+        shape = self._front(ask)
+        is_block = len(shape) > 1
+        answer = self._array(predictions)
         if self._score is not None:
             if answer.shape[: len(shape)] != shape:
                 raise FuselineError(f"the predictions have shape {answer.shape} where {shape} is expected in front")
-            each = answer if ask.kind == "broken" else answer[None]
+            each = answer if is_block else answer[None]
             answer = np.stack([np.asarray(self._score(self._y, one), dtype=np.float64) for one in each]).reshape(len(each), -1)
-            answer = answer if ask.kind == "broken" else answer[0]
-            self._expect("the scores", answer.shape, shape)
+            answer = answer if is_block else answer[0]
+            self._expect("the array of scores", answer.shape, shape)
         else:
-            self._expect("the predictions", answer.shape, shape)
+            self._expect("the array of predictions", answer.shape, shape)
         try:
             answer = np.ascontiguousarray(answer, dtype="<f8")
         except (TypeError, ValueError):
@@ -517,7 +565,8 @@ def diagnose(
     `predict(quality)` gets an array shaped as `quality` and gives probabilities (rows, classes) or decisions (rows,); with
     `vectorized=True` it gets (b, rows, ...) and gives (b, rows, classes) or (b, rows). With `score` it gives numbers
     (rows,), or what a score function takes. All that is not quality stays as it
-    is, in the same order of rows. It is asked with quality as measured first and last, and must answer alike. The other
+    is, in the same order of rows. It is asked with quality as measured first and last, and must answer alike, and once with
+    the quality of half of the rows permuted, which must not change the answers for the others. The other
     arguments: see :class:`Diagnosis`. `progress`: on standard error; where left out, on a terminal or in a notebook.
 
     Raises :class:`FuselineError` when shapes do not fit, the model is not frozen, or its answers are no probabilities.
@@ -541,6 +590,8 @@ def diagnose(
         tolerance=tolerance,
         equivalence_margin=equivalence_margin,
         neutral=neutral,
+        # Blocks, of which a model that is not vectorized is asked one by one below.
+        vectorized=True,
         title=title,
     )
     told = _Progress(permutations, progress)

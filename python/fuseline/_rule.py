@@ -1,4 +1,4 @@
-"""Write a fusion rule for fuseline in Python. It needs numpy and pyarrow.
+"""Write a fusion rule for fuseline in Python. It needs numpy.
 
 A rule is an executable file `my_rule.py`, dropped into a folder on the plugin path:
 
@@ -126,20 +126,20 @@ class Batch:
         return self
 
     @classmethod
-    def _from_record_batch(cls, table: Any) -> Batch:
+    def _from_arrow(cls, data: bytes) -> Batch:
         self = object.__new__(cls)
-        metadata = table.schema.metadata
-        self.modalities = json.loads(metadata[b"fuseline.modalities"])
-        self.classes = json.loads(metadata[b"fuseline.classes"])
-        rows, m, k = table.num_rows, len(self.modalities), len(self.classes)
+        rows, columns, metadata = _read_arrow(data)
+        self.modalities = json.loads(metadata["fuseline.modalities"])
+        self.classes = json.loads(metadata["fuseline.classes"])
+        m, k = len(self.modalities), len(self.classes)
         self.rows = rows
-        self.row_id = _numbers(table, "row_id", (rows,))
-        self.evidence = _numbers(table, "evidence", (rows, m, k))
-        self.available = _numbers(table, "available", (rows, m)).astype(bool)
-        self.quality = _numbers(table, "quality", (rows, m))
-        self.label = _numbers(table, "label", (rows,))
-        self.weight = _numbers(table, "weight", (rows,))
-        embeddings = {name: _numbers(table, f"embedding_{name}", (rows, -1)) for name in self.modalities}
+        self.row_id = columns["row_id"]
+        self.evidence = columns["evidence"].reshape(rows, m, k)
+        self.available = columns["available"].reshape(rows, m).astype(bool)
+        self.quality = columns["quality"].reshape(rows, m)
+        self.label = columns.get("label")
+        self.weight = columns.get("weight")
+        embeddings = {name: columns.get(f"embedding_{name}") for name in self.modalities}
         self._embeddings = {name: values for name, values in embeddings.items() if values is not None}
         return self
 
@@ -171,25 +171,95 @@ class Batch:
         return other
 
 
-def _numbers(table: Any, name: str, shape: tuple[int, ...]) -> Any:
-    place = table.schema.get_field_index(name)
-    if place < 0:
-        return None
-    column = table.column(place)
-    if hasattr(column.type, "list_size"):
-        column = column.flatten()
-    # By its buffer: `to_numpy` imports pandas where that is installed, half a second of the start of each worker.
-    dtype = np.dtype(_NUMPY_NAMES.get(str(column.type), str(column.type)))
-    data = column.buffers()[1]
-    if column.null_count:
-        raise RuleError(f"{name} has values that are missing", INTERNAL)
-    if not len(column) or data is None:
-        return np.empty(0, dtype).reshape(shape)
-    return np.frombuffer(data, dtype, len(column), column.offset * dtype.itemsize).reshape(shape)
+class _Table:
+    """A table of a flatbuffer, in which Arrow describes what it sends: fields by number, those with defaults left out."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self.data, self.at = data, at
+        self.offsets = at - self.read("i", at)
+        self.fields = self.read("H", self.offsets) // 2 - 2
+
+    def read(self, form: str, at: int) -> int:
+        value: int = struct.unpack_from("<" + form, self.data, at)[0]
+        return value
+
+    def place(self, field: int) -> int:
+        """Of a field, where it lies; 0 where it is left out."""
+        offset = self.read("H", self.offsets + 4 + 2 * field) if field < self.fields else 0
+        return self.at + offset if offset else 0
+
+    def number(self, field: int, form: str) -> int:
+        place = self.place(field)
+        return self.read(form, place) if place else 0
+
+    def vector(self, field: int) -> tuple[int, int]:
+        """Where a vector's elements lie, and how many there are."""
+        place = self.place(field)
+        if not place:
+            return 0, 0
+        at = place + self.read("I", place)
+        return at + 4, self.read("I", at)
+
+    def text(self, field: int) -> str:
+        at, length = self.vector(field)
+        return self.data[at : at + length].decode()
+
+    def table(self, field: int) -> _Table:
+        place = self.place(field)
+        return _Table(self.data, place + self.read("I", place))
+
+    def tables(self, field: int) -> list[_Table]:
+        at, count = self.vector(field)
+        return [_Table(self.data, place + self.read("I", place)) for place in range(at, at + 4 * count, 4)]
 
 
-#: Of the types of Arrow whose names are others in numpy.
-_NUMPY_NAMES = {"double": "float64", "float": "float32", "halffloat": "float16"}
+# Numbers of the variants in Arrow's Message.fbs and Schema.fbs.
+_SCHEMA, _RECORD_BATCH = 1, 3
+_INT, _FLOAT, _FIXED_SIZE_LIST = 2, 3, 16
+
+
+def _number_type(field: _Table) -> Any:
+    form = field.table(3)
+    if field.number(2, "B") == _INT:
+        return np.dtype(f"<{'i' if form.number(1, 'B') else 'u'}{form.number(0, 'i') // 8}")
+    if field.number(2, "B") == _FLOAT:
+        return np.dtype(("<f2", "<f4", "<f8")[form.number(0, "h")])
+    raise RuleError(f"{field.text(0)} is a column of a type that a batch does not have", INTERNAL)
+
+
+def _read_arrow(data: bytes) -> tuple[int, dict[str, Array], dict[str, str]]:
+    """Rows, columns and metadata of an Arrow IPC stream of one record batch: columns of numbers (rows,), and of lists of a
+    fixed size (rows, size), without compression and missing values, as the host sends them. pyarrow takes longer to import
+    than such a batch takes to answer, and does not go with every numpy."""
+
+    def message(at: int, expected: int) -> tuple[_Table, int, int]:
+        length = struct.unpack_from("<i", data, at + 4)[0]
+        head = _Table(data, at + 8 + struct.unpack_from("<I", data, at + 8)[0])
+        if head.number(1, "B") != expected:
+            raise RuleError("the batch is no Arrow stream of a schema and a record batch", INTERNAL)
+        body = at + 8 + length
+        return head.table(2), body, body + head.number(3, "q")
+
+    schema, _, at = message(0, _SCHEMA)
+    batch, body, _ = message(at, _RECORD_BATCH)
+    rows = batch.number(0, "q")
+    buffers, _ = batch.vector(2)
+    nodes, count = batch.vector(1)
+    if batch.place(3) or any(batch.read("q", nodes + 16 * node + 8) for node in range(count)):
+        raise RuleError("the batch is compressed, or has values that are missing", INTERNAL)
+
+    columns: dict[str, Array] = {}
+    for field in schema.tables(1):
+        lists = field.number(2, "B") == _FIXED_SIZE_LIST
+        values = field.tables(5)[0] if lists else field
+        dtype = _number_type(values)
+        shape = (rows, field.table(3).number(0, "i")) if lists else (rows,)
+        # Each has a bitmap of what is missing, which is empty: the list and its values, then the values themselves.
+        buffers += 32 if lists else 16
+        start = body + batch.read("q", buffers)
+        buffers += 16
+        columns[field.text(0)] = np.frombuffer(data, dtype, int(np.prod(shape)), start).reshape(shape)
+    return rows, columns, {pair.text(0): pair.text(1) for pair in schema.tables(2)}
 
 
 class Rule:
@@ -316,9 +386,15 @@ class Rule:
 
 def _predictions(rule: Rule, model: Any, batch: Batch) -> Array:
     shape = (batch.rows, len(batch.classes))
-    out = np.ascontiguousarray(rule.predict(model, batch), dtype="<f8")
-    if out.shape != shape:
-        raise RuleError(f"predict gave the shape {out.shape}, not {shape}", INTERNAL)
+    given = np.asarray(rule.predict(model, batch))
+    if given.shape != shape:
+        raise RuleError(f"predict gave the shape {given.shape}, not {shape}", INTERNAL)
+    out = np.ascontiguousarray(given, dtype="<f8")
+    if given.dtype.kind == "f" and given.dtype.itemsize < 8 and shape[1] > 1:
+        # What a network computes in single precision sums to 1 as single precision does.
+        total = out.sum(axis=1, keepdims=True)
+        rounded = np.abs(total - 1) <= 8 * shape[1] * np.finfo(given.dtype).eps
+        out = np.where(rounded, out / np.where(rounded, total, 1.0), out)
     return out
 
 
@@ -338,10 +414,7 @@ class _Server:
 
     def take_batch(self, length: int) -> Batch:
         if length > 0:
-            import pyarrow as pa
-
-            data = pa.py_buffer(_read(self.source, length, 0))
-            self.batch = Batch._from_record_batch(pa.ipc.open_stream(data).read_next_batch())
+            self.batch = Batch._from_arrow(_read(self.source, length, 0))
         assert self.batch is not None, "the host sends a batch before it says that there is no other"
         return self.batch
 
@@ -458,6 +531,8 @@ _opened: dict[str, os.stat_result] = {}
 _written: set[str] = set()
 _reported: set[str] = set()
 _imported: set[str] = set()
+#: Names of all modules, and number of opened files, when new reads were last looked for.
+_looked_at: tuple[set[str], int] = (set(), 0)
 _started = time.time_ns()
 _paths = sysconfig.get_paths()
 #: What belongs to the interpreter, whose own file stands for it.
@@ -475,6 +550,11 @@ def new_reads() -> list[dict[str, Any]]:
     """Files that were read and not reported before: local ones that were opened, modules that were imported, and what
     tells the versions of installed distributions and of the interpreter. `path`, and `size` and `modified_ns` as they
     were then."""
+    global _looked_at
+    names, opened = _looked_at
+    if len(_opened) == opened and sys.modules.keys() <= names:
+        return []
+    _looked_at = (names | sys.modules.keys(), len(_opened))
     folders = _folders_of_distributions()
     found = {path: stat for path, stat in list(_opened.items()) if _is_local(path, folders)}
     for path in _imported_files(folders) - found.keys():

@@ -51,10 +51,11 @@ def test_the_gap_equals_a_loop_by_hand():
 
     result = fuseline.diagnose(recorded, quality=quality, y=y, groups=groups, evidence=evidence, permutations=200)
     clean = balanced_accuracy(y, predict(quality).argmax(axis=1))
-    # Clean-Q first and last, quality held at its mean before the last; the others are permutations.
-    broken = np.array([balanced_accuracy(y, predict(q).argmax(axis=1)) for q in asked[1:-2]])
+    # Clean-Q first and last, every other row permuted after the first, quality held at its mean before the last; the
+    # others are permutations.
+    broken = np.array([balanced_accuracy(y, predict(q).argmax(axis=1)) for q in asked[2:-2]])
     assert len(broken) == 200
-    for q in asked[1:-2]:
+    for q in asked[2:-2]:
         assert sorted(map(tuple, q)) == sorted(map(tuple, quality))
     assert abs(result.gap - (clean - broken.mean())) < 1e-12
     assert result.p_value == (np.sum(broken >= clean - 1e-12) + 1) / 201
@@ -97,8 +98,11 @@ def test_every_way_of_asking_gives_the_same_numbers():
     vectorized = fuseline.diagnose(stacked, vectorized=True, **options)
     told = fuseline.Diagnosis(**options)
     for ask in told:
-        answer = stacked(ask.quality) if ask.kind == "broken" else predict(ask.quality)
-        told.tell(ask, answer)
+        told.tell(ask, predict(ask.quality))
+    blocks = fuseline.Diagnosis(vectorized=True, **options)
+    for ask in blocks:
+        blocks.tell(ask, stacked(ask.quality) if ask.kind == "broken" else predict(ask.quality))
+    assert blocks.result().values == told.result().values
     channels = fuseline.diagnose(lambda q: predict(q[:, :, 0]), **{**options, "quality": np.repeat(quality[:, :, None], 3, 2)})
     assert plain.values == vectorized.values == told.result().values
     assert plain.gap == channels.gap and plain.p_value == channels.p_value
@@ -132,6 +136,30 @@ def test_a_model_that_is_not_frozen_is_refused():
     fuseline.diagnose(stateful, quality=quality, y=y, permutations=20, tolerance=1e-3)
 
 
+def test_a_model_that_reads_the_batch_is_refused():
+    y, evidence, quality, _ = study()
+
+    def normalised(q):
+        return gate(evidence)((q - q.mean(axis=0)) / (q.std(axis=0) + 1e-9))
+
+    with pytest.raises(fuseline.FuselineError, match="depends on the quality of others.*keeps its quality"):
+        fuseline.diagnose(normalised, quality=quality, y=y, permutations=20)
+
+
+def test_a_model_that_writes_into_its_input_changes_no_other_question():
+    y, evidence, quality, _ = study()
+    given = quality.copy()
+
+    def careless(q):
+        answer = gate(evidence)(q)
+        q[...] = 0.0
+        return answer
+
+    options = {"quality": given, "y": y, "permutations": 20}
+    assert fuseline.diagnose(careless, **options).gap == fuseline.diagnose(gate(evidence), **options).gap
+    np.testing.assert_array_equal(given, quality)
+
+
 def test_what_cannot_be_answered_is_said():
     y, evidence, quality, _ = study()
     result = fuseline.diagnose(gate(evidence), quality=np.ones_like(quality), y=y, permutations=20)
@@ -155,6 +183,13 @@ def test_what_cannot_be_answered_is_said():
         (dict(y=np.linspace(0, 1, 200)), "no classes"),
         (dict(y=[None, *[0, 1] * 99, 1]), "y has no value in row 0"),
         (dict(groups=np.where(np.arange(200) == 3, np.nan, 1)), "groups has no value in row 3"),
+        (dict(evidence=np.full((200, 2, 2), np.nan)), "evidence of row 0, modality modality 1 is .*no probabilities"),
+        (dict(evidence=np.full((200, 2, 2), -0.7)), "no probabilities that sum to 1"),
+        (dict(modalities=["audio", "audio"]), "two modalities are called audio"),
+        (dict(quality=np.full((200, 2), "high")), "quality is an array of numbers, and <U4 was given"),
+        (dict(quality=np.zeros((0, 2)), y=[]), "there is nothing in it"),
+        (dict(neutral=[0.5]), r"neutral has shape \(1,\) where \(2,\) is expected"),
+        (dict(y=np.arange(200) % 3), "a column for each of the classes 0, 1, 2"),
     ],
 )
 def test_wrong_arguments_are_refused_in_words(change, words):
@@ -247,10 +282,10 @@ def test_what_quality_is_used_for_is_asked_among_rows_that_are_alike(scheme):
     result = fuseline.diagnose(
         recorded, quality=quality, y=y, groups=groups, evidence=evidence, permutations=100, scheme=scheme
     )
-    for q in asked[1:-2]:
+    for q in asked[2:-2]:
         source = np.array([row_of[tuple(row)] for row in q])
         assert sorted(source) == list(range(len(y))) and np.array_equal(stratum[source], stratum)
-    broken = np.array([balanced_accuracy(y, predict(q).argmax(axis=1)) for q in asked[1:-2]])
+    broken = np.array([balanced_accuracy(y, predict(q).argmax(axis=1)) for q in asked[2:-2]])
     assert abs(result.gap - (balanced_accuracy(y, predict(quality).argmax(axis=1)) - broken.mean())) < 1e-12
     # Quality tells which expert is right, and nothing of the label.
     assert result.gap > 0.2 if scheme == "within_class" else abs(result.gap) < 0.03
@@ -303,7 +338,7 @@ def test_the_gap_of_a_metric_of_numbers_equals_a_loop_by_hand(name):
         return predict(q)
 
     result = fuseline.diagnose(recorded, quality=quality, y=y, score=name, permutations=99)
-    clean, broken = asked[0], np.array(asked[1:-2])
+    clean, broken = asked[0], np.array(asked[2:-2])
     assert len(broken) == 99
     assert abs(result.gap - (clean - broken.mean())) < 1e-10
     assert result.p_value == (np.sum(broken >= clean - 1e-12) + 1) / 100
@@ -321,7 +356,7 @@ def test_a_score_of_each_example_may_be_anything():
         score=lambda y, p: -np.abs(y - p).sum(axis=1), permutations=49, vectorized=False)
     mae = fuseline.diagnose(predict, quality=quality, y=y, score="mae", permutations=49)
     assert abs(result.gap - 2 * mae.gap) < 1e-10 and result.p_value == mae.p_value
-    with pytest.raises(fuseline.FuselineError, match="the scores has shape"):
+    with pytest.raises(fuseline.FuselineError, match="scores has shape"):
         fuseline.diagnose(predict, quality=quality, y=y, score=lambda y, p: 0.0, permutations=9)
     with pytest.raises(fuseline.FuselineError, match="a function or one of mae"):
         fuseline.diagnose(predict, quality=quality, y=y, score="r2", permutations=9)

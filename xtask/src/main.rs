@@ -142,13 +142,27 @@ fn python(root: &Path) -> Result<Option<Job>, Box<dyn Error>> {
         skip("python", "the Python package", "python3 with numpy and pytest")?;
         return Ok(None);
     }
-    let mut pytest = Command::new("python3");
-    pytest
-        .current_dir(root.join("python"))
-        .env("FUSELINE_BINARY", target()?.join("debug/fuseline"))
-        .env("PYTHONPATH", root.join("python"))
-        .args(["-m", "pytest", "--quiet", "tests"]);
-    Ok(Some(Job::new(PYTHON, vec![pytest])))
+    let folder = root.join("python");
+    let binary = target()?.join("debug/fuseline");
+    let tests = |python: &str, tests: &str| {
+        let mut pytest = Command::new(python);
+        pytest.current_dir(&folder).env("FUSELINE_BINARY", &binary).env("PYTHONPATH", &folder);
+        pytest.args(["-m", "pytest", "--quiet", tests]);
+        pytest
+    };
+    let mut programs = vec![tests("python3", "tests")];
+    // The torch of PyPI is 6 GB; Debian's goes with the system's Python.
+    let has_torch = |python: &&str| {
+        let there = Command::new(python).args(["-c", "import torch, pytest"]).output();
+        there.is_ok_and(|ran| ran.status.success())
+    };
+    match ["python3", "/usr/bin/python3"].iter().find(|python| has_torch(python)) {
+        // It is tested with the others.
+        Some(&"python3") => {}
+        Some(python) => programs.push(tests(python, "tests/test_torch.py")),
+        None => skip("torch", "models of torch", "python3 with torch and pytest")?,
+    }
+    Ok(Some(Job::new(PYTHON, programs)))
 }
 
 /// The command and its rules as a wheel, and the size of each of its parts.

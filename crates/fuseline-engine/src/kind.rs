@@ -40,6 +40,12 @@ pub trait StageKind: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'stat
     /// until it is keyed.
     fn key(&self, key: &mut KeyWriter<'_>);
 
+    /// True if the options leave an optional input unread: it then enters neither the key nor what
+    /// the action is given.
+    fn leaves_unread(&self, _port: &str) -> bool {
+        false
+    }
+
     /// Checks beyond the JSON Schema of the options: a pattern that does not compile, parameters
     /// that a rule refuses.
     fn check(&self, _site: &mut CheckSite<'_>) {}
@@ -245,6 +251,8 @@ impl Ports {
 
 /// A stage with its options read.
 pub trait PreparedStage: Send + Sync {
+    /// See [`StageKind::leaves_unread`].
+    fn leaves_unread(&self, port: &str) -> bool;
     /// See [`StageKind::key`].
     fn key(&self, key: &mut KeyWriter<'_>);
     /// See [`StageKind::declared_outputs`].
@@ -264,6 +272,9 @@ pub trait PreparedStage: Send + Sync {
 }
 
 impl<K: StageKind> PreparedStage for K {
+    fn leaves_unread(&self, port: &str) -> bool {
+        StageKind::leaves_unread(self, port)
+    }
     fn key(&self, key: &mut KeyWriter<'_>) {
         StageKind::key(self, key);
     }

@@ -220,6 +220,13 @@ impl<'a> StageContext<'a> {
         let key = part.bytes.as_slice().into();
         *bytes = part.bytes;
         let read = self.read.iter().find(|(kind, _)| *kind == variant.kind);
+        let inputs = read.map_or_else(Default::default, |(_, read)| {
+            let leaves = |input: &PlannedInput| prepared.leaves_unread(&input.port);
+            match read.iter().any(leaves) {
+                true => read.iter().filter(|input| !leaves(input)).cloned().collect(),
+                false => Arc::clone(read),
+            }
+        });
         let planned = PlannedVariant {
             kind: variant.kind,
             stage: prepared,
@@ -227,7 +234,7 @@ impl<'a> StageContext<'a> {
             files: part.files,
             seed,
             rule: part.rule,
-            inputs: read.map_or_else(Default::default, |(_, read)| Arc::clone(read)),
+            inputs,
             interpreter: site.interpreter,
         };
         (Some(planned), problems)

@@ -12,7 +12,7 @@ mod rows;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
@@ -27,7 +27,7 @@ use crate::model::output_law;
 use crate::params::Params;
 use crate::rule::{Fault, LoadFile, LoadSource, OpenedModel, Permuted, Rule, looped};
 use crate::stop::StopSignal;
-use crate::worker::{Layers, WorkerSettings};
+use crate::worker::{Layers, TimeText, WorkerSettings};
 
 /// Results of all checks of a file.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ impl fmt::Display for Check {
 }
 
 /// Inputs of the checks, where the rule's defaults do not suffice.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Given {
     /// Parameters.
     pub params: Map<String, Value>,
@@ -113,6 +113,20 @@ pub struct Given {
     pub modalities: Vec<String>,
     /// The names of the classes; as many as the rule asks for, or 2, when there are none.
     pub classes: Vec<String>,
+    /// Time limit of all checks together; a call may take a fifth of it.
+    pub timeout: Duration,
+}
+
+impl Default for Given {
+    fn default() -> Self {
+        Self {
+            params: Map::new(),
+            files: Vec::new(),
+            modalities: Vec::new(),
+            classes: Vec::new(),
+            timeout: Duration::from_secs(300),
+        }
+    }
 }
 
 /// Checks a file; `settings` say how workers are started, and in which sandbox.
@@ -160,6 +174,7 @@ fn run_checks(path: &Path, given: &Given, settings: &WorkerSettings) -> Vec<Chec
         image,
         settings: settings.clone(),
         given: given.clone(),
+        deadline: Instant::now() + given.timeout,
         descriptor: OnceLock::new(),
     };
     for (promise, body) in contract::CHECKS.iter().chain(models::CHECKS).chain(predictions::CHECKS)
@@ -214,6 +229,8 @@ struct Subject {
     image: Image,
     settings: WorkerSettings,
     given: Given,
+    /// When the time of all checks is over.
+    deadline: Instant,
     /// The rule's own words, once a worker has read them.
     descriptor: OnceLock<Descriptor>,
 }
@@ -230,10 +247,29 @@ impl Subject {
         }
     }
 
+    /// Settings of the next worker: a rule that never answers costs the time of a few calls.
+    fn worker_settings(&self) -> Result<WorkerSettings, Broken> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return skipped(format!(
+                "the {} for all checks are over; --timeout gives more",
+                TimeText(self.given.timeout)
+            ));
+        }
+        let mut settings = self.settings.clone();
+        let limits = &mut settings.limits;
+        limits.call = left.min(self.given.timeout / 5);
+        limits.origins.call = Some("a fifth of --timeout".to_owned());
+        if limits.load > left {
+            limits.load = left;
+            limits.origins.load = Some("what is left of --timeout".to_owned());
+        }
+        Ok(settings)
+    }
+
     /// The rule in a worker of its own.
     fn fresh(&self) -> Result<Rule, Broken> {
-        let mut settings = self.settings.clone();
-        settings.limits.call = Duration::from_secs(120);
+        let settings = self.worker_settings()?;
         let library = PluginLibrary::new(Vec::new()).with_worker_settings(settings);
         Ok(library.load(&self.file, Isolation::Worker)?)
     }
@@ -313,7 +349,7 @@ impl Subject {
         if FITTING.contains(&name) || name.starts_with(probe::FIT_THREADS) {
             self.must_fit()?;
         }
-        match probe::in_worker(&self.image, &self.settings, name) {
+        match probe::in_worker(&self.image, &self.worker_settings()?, name) {
             probe::Answer::Pass => Ok(()),
             probe::Answer::Fail(reason) => broken(reason),
             probe::Answer::Skipped(reason) => skipped(reason),
@@ -365,7 +401,7 @@ impl BareModel {
         let id = &self.rule.file().id;
         let mut out = vec![f64::NAN; times * batch.rows() * batch.classes().len()];
         ask(&mut out).map_err(|fault| fault.into_error(id, "predict"))?;
-        output_law(id, &out, batch)?;
+        output_law(id, &out, batch, |row| row)?;
         Ok(out)
     }
 }

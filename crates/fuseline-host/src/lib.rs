@@ -44,7 +44,7 @@ pub use message::{MessageLevel, RuleMessage};
 pub use model::OpenModel;
 pub use params::{ParamProblem, Params};
 pub use reads::{ReadFile, outside_of};
-pub use rule::{Fitted, LoadFile, LoadSource, Rule};
+pub use rule::{Fitted, LoadFile, LoadSource, Permuted, Rule};
 pub use stop::StopSignal;
 pub use tag_file::{LibraryNeeds, library_needs};
 

@@ -82,7 +82,7 @@ impl OpenModel {
             .predict(&shuffled.batch, &mut out, stop)
             .map_err(|fault| self.failed(fault, &shuffled))?;
         shuffled.restore(&mut out, classes, &mut Vec::new());
-        self.output_law(&out, batch)?;
+        self.output_law(&out, batch, |row| row)?;
         witness.ask_again(batch, &out)?;
         Ok(out)
     }
@@ -104,13 +104,45 @@ impl OpenModel {
         modality_mask: u64,
         out: &mut [f64],
     ) -> Result<(), HostError> {
+        let permuted = Permuted { index, permutations, columns, modality_mask };
+        let shuffled = self.visit_permuted(batch, &permuted, out, |_, _| false)?;
+        let classes = batch.classes().len();
+        let mut scratch = Vec::new();
+        for permutation in out.chunks_exact_mut((batch.rows() * classes).max(1)) {
+            shuffled.rows.restore(permutation, classes, &mut scratch);
+        }
+        Ok(())
+    }
+
+    /// Predicts as [`OpenModel::predict_permuted`] does, and leaves the predictions where the rule
+    /// put them: in another order of rows, which is the same for every question about a batch.
+    ///
+    /// `look` gets the predictions of each permutation in that order, and for each place the row
+    /// that stands there. It returns true if it has seen that every prediction keeps the output law;
+    /// else they are held against it here. Where there is an error, what it saw was in vain.
+    pub fn count_permuted(
+        &self,
+        batch: &Batch,
+        permuted: &Permuted<'_>,
+        out: &mut [f64],
+        look: impl FnOnce(&[f64], &[usize]) -> bool,
+    ) -> Result<(), HostError> {
+        self.visit_permuted(batch, permuted, out, look).map(|_| ())
+    }
+
+    fn visit_permuted(
+        &self,
+        batch: &Batch,
+        permuted: &Permuted<'_>,
+        out: &mut [f64],
+        look: impl FnOnce(&[f64], &[usize]) -> bool,
+    ) -> Result<Arc<ShuffledQuality>, HostError> {
         let Shared { rule, opened, stop, witness, .. } = &*self.shared;
         rule.descriptor().takes(batch)?;
-        let permuted = Permuted { index, permutations, columns, modality_mask };
         permuted.fits(batch, out.len())?;
-        let shuffled = self.shuffled(batch, &permuted);
-        let moved = shuffled.index(index);
-        let own = Permuted { index: &moved, ..permuted };
+        let shuffled = self.shuffled(batch, permuted);
+        let moved = shuffled.index(permuted.index);
+        let own = Permuted { index: &moved, ..*permuted };
         let rows = &shuffled.rows;
         if opened.permutes() {
             opened.predict_permuted(&rows.batch, own, out, stop)
@@ -118,13 +150,14 @@ impl OpenModel {
             looped(&**opened, &rows.batch, own, out, stop)
         }
         .map_err(|fault| self.failed(fault, rows))?;
-        let classes = batch.classes().len();
-        let mut scratch = Vec::new();
-        for permutation in out.chunks_exact_mut((batch.rows() * classes).max(1)) {
-            rows.restore(permutation, classes, &mut scratch);
+        let law = |out: &[f64]| self.output_law(out, batch, |place| rows.order[place]);
+        if look(out, &rows.order) {
+            debug_assert!(law(out).is_ok(), "predictions break the output law, and were not seen");
+        } else {
+            law(out)?;
         }
-        self.output_law(out, batch)?;
-        witness.ask_permuted_again(batch, &permuted, out)
+        witness.ask_permuted_again(batch, permuted, out, &shuffled)?;
+        Ok(shuffled)
     }
 
     /// Files that the rule reports as read since the model was opened: modules, data, the metadata
@@ -149,7 +182,7 @@ impl OpenModel {
             }
             _ => {
                 let key = Key::of_question(&self.shared.digest, batch);
-                let shuffled = Arc::new(ShuffledQuality::new(batch, &key, permuted));
+                let shuffled = Arc::new(ShuffledQuality::new(batch, key, permuted));
                 *last = Some((batch.identity(), shuffled.clone()));
                 shuffled
             }
@@ -167,20 +200,31 @@ impl OpenModel {
         fault.into_error(&self.shared.rule.file().id, "predict")
     }
 
-    fn output_law(&self, out: &[f64], batch: &Batch) -> Result<(), HostError> {
-        output_law(&self.shared.rule.file().id, out, batch)
+    fn output_law(
+        &self,
+        out: &[f64],
+        batch: &Batch,
+        row: impl Fn(usize) -> usize,
+    ) -> Result<(), HostError> {
+        output_law(&self.shared.rule.file().id, out, batch, row)
     }
 }
 
 /// Every row finite, at least 0, its sum within 1e-9 of 1; finite alone where the label is a number.
-pub(crate) fn output_law(id: &str, out: &[f64], batch: &Batch) -> Result<(), HostError> {
+/// `row`: of each place of a permutation.
+pub(crate) fn output_law(
+    id: &str,
+    out: &[f64],
+    batch: &Batch,
+    row: impl Fn(usize) -> usize,
+) -> Result<(), HostError> {
     let (classes, rows) = (batch.classes().len(), batch.rows());
     if batch.is_regression() {
         return match out.iter().position(|value| !value.is_finite()) {
             None => Ok(()),
             Some(at) => Err(HostError::OutputLaw {
                 id: id.to_owned(),
-                row: at % rows,
+                row: row(at % rows),
                 reason: format!("a prediction is {}", out[at]),
             }),
         };
@@ -194,17 +238,21 @@ pub(crate) fn output_law(id: &str, out: &[f64], batch: &Batch) -> Result<(), Hos
     if kept {
         return Ok(());
     }
-    for (at, row) in out.chunks_exact(classes).enumerate() {
-        if keeps_law(row) {
+    for (at, probabilities) in out.chunks_exact(classes).enumerate() {
+        if keeps_law(probabilities) {
             continue;
         }
-        let sum: f64 = row.iter().sum();
+        let sum: f64 = probabilities.iter().sum();
         let wrong = |probability: &&f64| !(probability.is_finite() && **probability >= 0.0);
-        let reason = match row.iter().find(wrong) {
+        let reason = match probabilities.iter().find(wrong) {
             Some(probability) => format!("a probability is {probability}"),
+            None if (sum - 1.0).abs() < 1e-3 => format!(
+                "the probabilities sum to {sum}, and 1 within 1e-9 is expected: where a network \
+                 computes in single precision, take its softmax in doubles"
+            ),
             None => format!("the probabilities sum to {sum}"),
         };
-        return Err(HostError::OutputLaw { id: id.to_owned(), row: at % rows, reason });
+        return Err(HostError::OutputLaw { id: id.to_owned(), row: row(at % rows), reason });
     }
     Ok(())
 }

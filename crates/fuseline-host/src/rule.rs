@@ -99,11 +99,12 @@ pub(crate) trait OpenedModel: Send + Sync {
     fn reads(&self) -> Vec<ReadFile>;
 }
 
-/// Quality of each row in each permutation.
+/// Quality of each row in each permutation: see [`OpenModel::predict_permuted`].
 #[derive(Clone, Copy)]
-pub(crate) struct Permuted<'a> {
+pub struct Permuted<'a> {
     /// permutations x columns x rows.
     pub index: &'a [u32],
+    /// Number of permutations.
     pub permutations: usize,
     /// 1, or as many as modalities.
     pub columns: usize,

@@ -78,6 +78,18 @@ impl Draws {
         self.shuffle(&mut order);
         order
     }
+
+    /// Some of the numbers below `n`, each once, in a random order.
+    pub fn some(&mut self, n: usize, count: usize) -> Vec<usize> {
+        let mut numbers: Vec<usize> = (0..n).collect();
+        let count = count.min(n);
+        for at in 0..count {
+            let other = at + self.below(n - at);
+            numbers.swap(at, other);
+        }
+        numbers.truncate(count);
+        numbers
+    }
 }
 
 /// The rows of a batch in another order and under other names.
@@ -107,6 +119,10 @@ impl ShuffledRows {
 /// nothing looks like any other.
 pub(crate) struct ShuffledQuality {
     pub rows: ShuffledRows,
+    /// Key of the question.
+    pub key: Key,
+    /// For each row of the batch its place.
+    pub places: Vec<usize>,
     columns: usize,
     mask: u64,
     /// columns x rows: the place that has the quality of a row of the batch.
@@ -114,9 +130,9 @@ pub(crate) struct ShuffledQuality {
 }
 
 impl ShuffledQuality {
-    pub fn new(batch: &Batch, key: &Key, permuted: &Permuted<'_>) -> Self {
+    pub fn new(batch: &Batch, key: Key, permuted: &Permuted<'_>) -> Self {
         let (columns, mask) = (permuted.columns, permuted.modality_mask);
-        let mut rows = ShuffledRows::new(batch, key);
+        let mut rows = ShuffledRows::new(batch, &key);
         let (count, width) = (batch.rows(), batch.modalities().len());
         let mut quality = rows.batch.quality().to_vec();
         let mut place = vec![0; columns * count];
@@ -132,7 +148,11 @@ impl ShuffledQuality {
             }
         }
         rows.batch = rows.batch.with_gathered_quality(&quality);
-        Self { rows, columns, mask, place }
+        let mut places = vec![0; count];
+        for (at, &row) in rows.order.iter().enumerate() {
+            places[row] = at;
+        }
+        Self { rows, key, places, columns, mask, place }
     }
 
     pub fn fits(&self, permuted: &Permuted<'_>) -> bool {

@@ -12,7 +12,7 @@ use fuseline_artifact::Digest;
 use crate::batch::Batch;
 use crate::error::HostError;
 use crate::rule::{Fault, OpenedModel, Permuted, Rule};
-use crate::shuffle::{Draws, Key, ShuffledRows};
+use crate::shuffle::{Draws, Key, ShuffledQuality, ShuffledRows};
 use crate::stop::StopSignal;
 
 /// Predictions that are asked again at once at most.
@@ -82,33 +82,36 @@ impl Witness {
             let shuffled = self.same_order(batch, &key);
             return self.hold(&shuffled, batch, predictions, None);
         }
-        let mut rows = key.draws().order(batch.rows());
-        rows.truncate(count);
-        let asked = key.rename_rows(&batch.take(&rows));
+        let rows = key.draws().some(batch.rows(), count);
         let questions: Vec<_> = rows.iter().map(|&row| Question { permutation: 0, row }).collect();
-        self.compare(&asked, &questions, batch, predictions, false)
+        let classes = batch.classes().len();
+        let first = |question: &Question| (None, &predictions[question.row * classes..]);
+        self.compare(&key, &questions, batch, None, first)
     }
 
     /// Asks some rows again of every permutation of the first call, and most rows of one
-    /// permutation of each call.
+    /// permutation of each call. `predictions`: of each permutation in the order of the places.
     pub fn ask_permuted_again(
         &self,
         batch: &Batch,
         permuted: &Permuted<'_>,
         predictions: &[f64],
+        shuffled: &ShuffledQuality,
     ) -> Result<(), HostError> {
         let (rows, count) = (batch.rows(), permuted.permutations);
         if rows == 0 || count == 0 {
             return Ok(());
         }
-        let key = self.key(batch);
+        let key = shuffled.key.with_chance();
         let mut draws = key.draws();
         let is_first = !self.has_permuted.swap(true, Ordering::Relaxed);
         if !self.is_row_independent() {
-            let mut numbers = draws.order(count);
-            numbers.truncate(if is_first { WHOLE_PERMUTATIONS } else { 1 });
+            let numbers = draws.some(count, if is_first { WHOLE_PERMUTATIONS } else { 1 });
+            let width = rows * batch.classes().len();
             return numbers.into_iter().try_for_each(|number| {
-                self.ask_permutation_again(batch, permuted, number, predictions, &key)
+                let mut own = predictions[number * width..][..width].to_vec();
+                shuffled.rows.restore(&mut own, batch.classes().len(), &mut Vec::new());
+                self.ask_permutation_again(batch, permuted, number, &own, &key)
             });
         }
         let mut questions = Vec::new();
@@ -121,17 +124,21 @@ impl Witness {
             }
         }
         draws.shuffle(&mut questions);
-        let places: Vec<usize> = questions.iter().map(|question| question.row).collect();
-        let width = batch.modalities().len();
+        let (width, classes) = (batch.modalities().len(), batch.classes().len());
         let mut quality = vec![0.0; questions.len() * width];
         for (question, quality) in questions.iter().zip(quality.chunks_exact_mut(width)) {
             permuted.gather_row(batch, question.permutation, question.row, quality);
         }
-        let asked = key.rename_rows(&batch.take(&places).with_gathered_quality(&quality));
-        self.compare(&asked, &questions, batch, predictions, true)
+        self.compare(&key, &questions, batch, Some(&quality), |question| {
+            let place = shuffled.places[question.row];
+            (
+                Some(question.permutation),
+                &predictions[(question.permutation * rows + place) * classes..],
+            )
+        })
     }
 
-    /// One whole permutation of rows that depend on each other.
+    /// One whole permutation of rows that depend on each other. `predictions`: of this permutation.
     fn ask_permutation_again(
         &self,
         batch: &Batch,
@@ -142,9 +149,8 @@ impl Witness {
     ) -> Result<(), HostError> {
         let mut quality = vec![0.0; batch.quality().len()];
         permuted.gather(batch, number, &mut quality);
-        let width = batch.rows() * batch.classes().len();
         let shuffled = self.same_order(&batch.with_gathered_quality(&quality), key);
-        self.hold(&shuffled, batch, &predictions[number * width..][..width], Some(number))
+        self.hold(&shuffled, batch, predictions, Some(number))
     }
 
     /// The rows as they stood when they were asked first: rules whose rows depend on each other may
@@ -180,34 +186,35 @@ impl Witness {
         Ok(())
     }
 
-    fn compare(
+    /// Asks questions again. `quality`: a row a question, where it is not that of the batch; `first`:
+    /// the permutation that a question names, if it is one of those that were asked about, and the
+    /// first answer from its first class on.
+    fn compare<'p>(
         &self,
-        asked: &Batch,
+        key: &Key,
         questions: &[Question],
         batch: &Batch,
-        predictions: &[f64],
-        is_permuted: bool,
+        quality: Option<&[f64]>,
+        first: impl Fn(&Question) -> (Option<usize>, &'p [f64]),
     ) -> Result<(), HostError> {
         if questions.is_empty() {
             return Ok(());
         }
-        let (rows, classes) = (batch.rows(), batch.classes().len());
+        let (width, classes) = (batch.modalities().len(), batch.classes().len());
         // A few alone, then the others: how many are asked together may not count either.
         let few = if questions.len() > 4 * FEW { FEW } else { 0 };
-        let places: Vec<usize> = (0..questions.len()).collect();
-        let (alone, rest) = places.split_at(few);
         let mut answers = Vec::with_capacity(questions.len() * classes);
-        if !alone.is_empty() {
-            answers.extend(self.predict(&asked.take(alone))?);
-            answers.extend(self.predict(&asked.take(rest))?);
-        } else {
-            answers = self.predict(asked)?;
+        for asked in [0..few, few..questions.len()].into_iter().filter(|asked| !asked.is_empty()) {
+            let rows: Vec<usize> = questions[asked.clone()].iter().map(|own| own.row).collect();
+            let mut rows = key.with(&asked.start.to_le_bytes()).rename_rows(&batch.take(&rows));
+            if let Some(quality) = quality {
+                rows = rows.with_gathered_quality(&quality[asked.start * width..asked.end * width]);
+            }
+            answers.extend(self.predict(&rows)?);
         }
         for (question, again) in questions.iter().zip(answers.chunks_exact(classes)) {
-            let first = (question.permutation * rows + question.row) * classes;
-            let permutation = is_permuted.then_some(question.permutation);
-            let first = &predictions[first..][..classes];
-            self.same(batch, question.row, permutation, first, again)?;
+            let (permutation, first) = first(question);
+            self.same(batch, question.row, permutation, &first[..classes], again)?;
         }
         Ok(())
     }
@@ -264,7 +271,6 @@ fn ask_some(
     rows: usize,
     count: usize,
 ) {
-    let mut order = draws.order(rows);
-    order.truncate(count);
-    questions.extend(order.into_iter().map(|row| Question { permutation, row }));
+    let some = draws.some(rows, count);
+    questions.extend(some.into_iter().map(|row| Question { permutation, row }));
 }

@@ -31,7 +31,7 @@ use crate::environment::PassedVariables;
 pub(crate) use client::WorkerBackend;
 pub(crate) use ending::how_it_ended;
 pub use guard::{GuardedProgram, ensure_within, guard_command};
-pub(crate) use limits::LimitName;
+pub(crate) use limits::{LimitName, TimeText};
 pub use limits::{LimitOrigins, MemoryLimit, WorkerLimits, is_out_of_memory};
 pub use process::WorkerFailure;
 pub(crate) use process::{ProbeEnd, Worker};

@@ -99,7 +99,7 @@ fn the_rule_in_cpp_works() {
 
 #[test]
 fn the_rule_in_python_works() {
-    if !has_python("numpy, pyarrow, sklearn") {
+    if !has_python("numpy, sklearn") {
         return;
     }
     exercise(&load(&root().join("plugins/examples/python"), "forest"));

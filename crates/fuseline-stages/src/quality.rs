@@ -83,6 +83,7 @@ pub mod missingness;
 pub mod mutual_information;
 pub mod random;
 pub mod relative;
+mod scale;
 pub mod tcp;
 
 /// The ports of the family. Those not among `reads` are declared and not read.
@@ -409,6 +410,7 @@ struct PositiveControl<'o> {
     /// The modalities whose quality carries it; all of them when none are named.
     modalities: Option<&'o [String]>,
     draw: u32,
+    scale: scale::Scale<'o>,
 }
 
 /// Noise added to a positive control.
@@ -426,18 +428,20 @@ impl PositiveControl<'_> {
         let cohort: Cohort = inputs.one("cohort")?;
         let source =
             Source { name: self.name, control: Control::Positive, evidence_derived: false };
+        let mut quantiles = None;
         put_sides::<E>(inputs, outputs, &source, |_, evidence| {
             let labels = cohort_rows(evidence, &cohort)?.into_iter().map(|row| cohort.label[row]);
             let alpha = self.strength(evidence);
             let noise = noise(inputs.seed(), self.kind, self.draw, evidence);
-            Ok(each_row(evidence)
+            let control = each_row(evidence)
                 .zip(labels)
                 .zip(noise)
                 .map(|((probabilities, label), noise)| {
                     alpha * known(probabilities, label, cohort.classes.len())
                         + CONTROL_NOISE * noise
                 })
-                .collect())
+                .collect();
+            self.scale.apply(inputs, evidence, control, &mut quantiles)
         })
     }
 
@@ -453,11 +457,12 @@ impl PositiveControl<'_> {
     ) -> Result<(), StageError> {
         let source =
             Source { name: self.name, control: Control::Positive, evidence_derived: false };
+        let mut quantiles = None;
         put_sides::<AnyEvidence>(inputs, outputs, &source, |_, evidence| {
             let labels = cohort_rows(evidence, cohort)?.into_iter().map(|row| values[row]);
             let alpha = self.strength(evidence);
             let noise = noise(inputs.seed(), self.kind, self.draw, evidence);
-            Ok(evidence
+            let control = evidence
                 .probabilities
                 .iter()
                 .zip(labels)
@@ -465,7 +470,8 @@ impl PositiveControl<'_> {
                 .map(|((expected, label), noise)| {
                     alpha * known(*expected, label) + CONTROL_NOISE * noise
                 })
-                .collect())
+                .collect();
+            self.scale.apply(inputs, evidence, control, &mut quantiles)
         })
     }
 
@@ -480,6 +486,7 @@ impl PositiveControl<'_> {
         key.field("alpha", &self.alpha);
         key.field("modalities", &self.modalities);
         key_draw(key, self.draw);
+        self.scale.key(key);
         key.seed();
     }
 
@@ -487,6 +494,7 @@ impl PositiveControl<'_> {
         if !self.alpha.is_finite() {
             site.report(Problem::new("alpha", "a finite number is needed"));
         }
+        self.scale.check(site);
     }
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
@@ -494,10 +502,20 @@ impl PositiveControl<'_> {
     }
 
     /// It reads the labels of the test rows, so that nothing which it shapes is a native condition.
-    fn rows(flow: &mut RowFlow<'_>) {
+    fn rows(&self, flow: &mut RowFlow<'_>) {
+        let fitted = self.scale.measured.map(|_| {
+            let rows = flow.input("evidence_train").holds;
+            flow.fit("features", &rows);
+            rows
+        });
         flow.two_sides("evidence_train", "evidence_test");
-        flow.pass("evidence_train", "train").control = true;
-        flow.pass("evidence_test", "test").control = true;
+        for (input, output) in [("evidence_train", "train"), ("evidence_test", "test")] {
+            let state = flow.pass(input, output);
+            if let Some(fitted) = &fitted {
+                *state = std::mem::take(state).taught(fitted);
+            }
+            state.control = true;
+        }
     }
 }
 

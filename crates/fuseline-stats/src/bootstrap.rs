@@ -1,5 +1,6 @@
 //! Cluster bootstrap: whole groups are drawn again, so rows of one subject stay together.
 
+use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::streams::Stream;
@@ -63,7 +64,8 @@ pub struct Resampled {
 /// `statistics(multiplicity, values)` fills `count` values for a sample in which group g occurs
 /// `multiplicity[g]` times. It is called once for the whole sample (all 1) and once for each
 /// resample. Statistics that are compared come from the same resample by being
-/// filled in the same call. Resample r is a function of the stream's parts and r.
+/// filled in the same call. Resample r is a function of the stream's parts and r, so that resamples
+/// are taken on all threads.
 ///
 /// Errors when there are fewer than two groups or no resamples, or a value is not finite.
 pub fn cluster_bootstrap(
@@ -71,7 +73,7 @@ pub fn cluster_bootstrap(
     resamples: usize,
     stream: &Stream,
     count: usize,
-    mut statistics: impl FnMut(&[u32], &mut [f64]),
+    statistics: impl Fn(&[u32], &mut [f64]) + Sync,
 ) -> Result<Vec<Resampled>, BootstrapError> {
     if groups < 2 {
         return Err(BootstrapError::TooFewGroups { groups });
@@ -79,21 +81,28 @@ pub fn cluster_bootstrap(
     if resamples == 0 {
         return Err(BootstrapError::Empty);
     }
-    let mut values = vec![0.0; count];
-    let mut take = |multiplicity: &[u32], resample: i64| {
-        values.fill(f64::NAN);
+    let take = |multiplicity: &[u32], resample: i64| {
+        let mut values = vec![f64::NAN; count];
         statistics(multiplicity, &mut values);
         match values.iter().position(|value| !value.is_finite()) {
             Some(statistic) => Err(BootstrapError::NotFinite { statistic, resample }),
-            None => Ok(values.clone()),
+            None => Ok(values),
         }
     };
-    let mut multiplicity = vec![1; groups];
     let empty = |estimate| Resampled { estimate, values: Vec::with_capacity(resamples) };
-    let mut found: Vec<Resampled> = take(&multiplicity, -1)?.into_iter().map(empty).collect();
-    for (number, resample) in (0_i64..).zip(0..resamples as u64) {
-        draw_groups(&stream.clone().with_u64(resample), &mut multiplicity);
-        for (found, value) in found.iter_mut().zip(take(&multiplicity, number)?) {
+    let mut found: Vec<Resampled> = take(&vec![1; groups], -1)?.into_iter().map(empty).collect();
+    let each = (0..resamples as u64).into_par_iter().map_init(
+        || vec![0; groups],
+        |multiplicity, resample| {
+            draw_groups(&stream.clone().with_u64(resample), multiplicity);
+            #[expect(clippy::cast_possible_wrap, reason = "resamples are fewer than 2^63")]
+            let number = resample as i64;
+            take(multiplicity, number)
+        },
+    );
+    // The first error in the order of the resamples, whichever thread was faster.
+    for values in each.collect::<Vec<_>>() {
+        for (found, value) in found.iter_mut().zip(values?) {
             found.values.push(value);
         }
     }

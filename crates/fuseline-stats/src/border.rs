@@ -3,6 +3,8 @@
 //! A bootstrap resamples observed rows: a difference that never occurred gets an interval of
 //! no width. Here one more group is supposed that was not seen and that is as extreme as can be.
 
+use rayon::prelude::*;
+
 use crate::bootstrap::{BootstrapError, ClassSums, Interval};
 use crate::quantile;
 use crate::streams::Stream;
@@ -35,15 +37,23 @@ pub fn unseen_intervals<const N: usize>(
     }
     let groups = samples.iter().map(|(sums, _)| sums.groups()).max().unwrap_or_default();
     let unseen = samples.map(|(sums, _)| sums.average_groups());
+    let each = (0..resamples as u64).into_par_iter().map_init(
+        || vec![0.0; groups],
+        |weights, resample| {
+            let mut stream = stream.clone().with_u64(resample);
+            let mut exponential = || -libm::log1p(-stream.uniform());
+            let extra = exponential();
+            weights.iter_mut().for_each(|weight| *weight = exponential());
+            let mut values = [[0.0; 2]; N];
+            for ((values, (sums, range)), unseen) in values.iter_mut().zip(samples).zip(&unseen) {
+                *values = sums.weighted(weights, extra, unseen, range);
+            }
+            values
+        },
+    );
     let mut ends = [(); N].map(|()| [(); 2].map(|()| Vec::with_capacity(resamples)));
-    let mut weights = vec![0.0; groups];
-    for resample in 0..resamples as u64 {
-        let mut stream = stream.clone().with_u64(resample);
-        let mut exponential = || -libm::log1p(-stream.uniform());
-        let extra = exponential();
-        weights.iter_mut().for_each(|weight| *weight = exponential());
-        for ((ends, (sums, range)), unseen) in ends.iter_mut().zip(samples).zip(&unseen) {
-            let values = sums.weighted(&weights, extra, unseen, range);
+    for values in each.collect::<Vec<_>>() {
+        for (ends, values) in ends.iter_mut().zip(values) {
             ends.iter_mut().zip(values).for_each(|(end, value)| end.push(value));
         }
     }

@@ -1,6 +1,7 @@
 //! Permutations of quality under Broken-Q: the row whose quality each row gets.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use thiserror::Error;
 
@@ -248,6 +249,15 @@ impl Permuter {
         let mut index = vec![0; self.columns() * self.count];
         self.draw_into(number, &mut index);
         index
+    }
+
+    /// Some permutations, one after the other; what `index` held is lost.
+    pub fn draw_range(&self, which: Range<u32>, index: &mut Vec<u32>) {
+        let each = self.columns() * self.count;
+        index.resize(which.len() * each, 0);
+        for (number, index) in which.zip(index.chunks_exact_mut(each.max(1))) {
+            self.draw_into(number.into(), index);
+        }
     }
 
     /// [`Self::draw`] into a slice of columns * rows; columns beyond its end are left out.

@@ -139,7 +139,8 @@ pub fn list(
     let shown = (from..total.min(from + ROWS)).filter_map(row);
     let filter = part.state.as_deref().map(|state| format!("state={}&", query_value(state)));
     let pager = pager(&format!("{address}?{}page=", filter.unwrap_or_default()), number, pages);
-    page.child(element("p").text(format!("{} {what}.", counted(total, "action"))))
+    let counted = format!("{} {what}", counted(total, "action"));
+    page.child(element("p").text(format!("{}.", counted.trim_end())))
         .child(rows("Actions", shown))
         .children(pager)
         .status(StatusCode::OK)

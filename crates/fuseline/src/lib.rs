@@ -161,7 +161,9 @@ pub use rule_wheel::rule_wheel;
 pub use run_graph::{GraphEdge, GraphStage, RunGraph};
 pub use run_options::{MakeExecutor, Observer, RunOptions, RunProgress, RunSummary};
 pub use runs::{find_run, find_run_id, find_run_of};
-pub use settings::{LoadedSettings, Settings, cache_folder, remote_settings, settings_schema};
+pub use settings::{
+    LoadedSettings, Settings, Time, cache_folder, remote_settings, settings_schema,
+};
 pub use show::{Artifacts, Selected};
 pub use study::{Check, OpenStudy, Study};
 pub use study_power::{DetectableGaps, EXPERT_ACCURACY, StudyPower, StudySize, study_power};

@@ -58,7 +58,7 @@ pub fn rule_wheel(
         wheel.add(&format!("{data}/{}", at.display()), bytes, 0o755)?;
     }
     let requires = match file.form {
-        PluginForm::Script => "Requires-Dist: numpy\nRequires-Dist: pyarrow\n",
+        PluginForm::Script => "Requires-Dist: numpy\n",
         PluginForm::Library => "",
     };
     let metadata = format!(

@@ -25,7 +25,7 @@ use fuseline_plugin::{
 
 mod forest;
 
-use forest::{Forest, Leaves};
+use forest::{Codes, Forest, Leaves};
 
 /// The trees, and the prediction for rows without any modality.
 #[derive(Debug)]
@@ -132,8 +132,10 @@ impl FusionRule for Hgb {
 
 /// Leaves left open by a tile's evidence, and scratch buffers for the terms that move with quality.
 pub struct Terms {
-    /// The leaves of each tree that decisions by evidence and availability leave.
+    /// The leaves that decisions by evidence and availability leave.
     open: Vec<Leaves>,
+    /// Codes of the design's columns that move.
+    codes: Vec<Codes>,
     /// The design's columns that move: the qualities, then the products.
     moving: Vec<Lane>,
     /// One lane a block.
@@ -154,6 +156,7 @@ impl TiledRule for Hgb {
         };
         Terms {
             open: self.forest.as_ref().map_or(Vec::new(), |forest| forest.decide(column)),
+            codes: vec![[0; TILE]; modalities + evidence],
             moving: vec![[0.0; TILE]; modalities + evidence],
             scores: vec![[0.0; TILE]; self.boosting.baseline().len()],
         }
@@ -167,7 +170,7 @@ impl TiledRule for Hgb {
         quality: &mut [Lane],
         probabilities: &mut [Lane],
     ) {
-        let Terms { open, moving, scores } = terms;
+        let Terms { open, codes, moving, scores } = terms;
         let classes = probabilities.len();
         let (qualities, products) = moving.split_at_mut(quality.len());
         for (modality, (own, quality)) in qualities.iter_mut().zip(&*quality).enumerate() {
@@ -187,7 +190,7 @@ impl TiledRule for Hgb {
             *score = [baseline; TILE];
         }
         match &self.forest {
-            Some(forest) => forest.add(open, moving, scores),
+            Some(forest) => forest.add(open, moving, codes, scores),
             None => self.walk(tile, moving, scores),
         }
         probabilities[..scores.len()].copy_from_slice(scores);

@@ -322,9 +322,12 @@ impl<R> Peer<R> {
             Question::Broken { first, count, columns, .. } => {
                 json!({ "ask": "broken", "first": first, "count": count, "columns": columns })
             }
+            Question::Mixed { columns, .. } => {
+                json!({ "ask": "mixed", "count": 1, "columns": columns })
+            }
         };
         let mut bytes = format!("{line}\n").into_bytes();
-        if let Question::Broken { index, .. } = question {
+        if let Question::Broken { index, .. } | Question::Mixed { index, .. } = question {
             bytes.extend(index.iter().flat_map(|row| row.to_le_bytes()));
         }
         self.output.send(bytes).map_err(|_| StageError::failed("the other side is gone"))
@@ -339,7 +342,7 @@ impl<R: Read> Answerer for Peer<R> {
         }
         let count = match question {
             Question::Broken { count, .. } => *count as usize,
-            Question::Clean | Question::Neutral => 1,
+            Question::Clean | Question::Mixed { .. } | Question::Neutral => 1,
         };
         read_doubles(&mut self.input, count * self.rows * self.classes)
     }

@@ -1,7 +1,8 @@
 //! `fuseline plugin`: lists, inspects, checks, begins and pins fusion rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fuseline_host::check::{Given, Verdict, check as check_file};
 use fuseline_host::scaffold::new_rule;
@@ -10,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use clap::ValueEnum;
 use fuseline::{
-    LOCK_FILE, LoadedSettings, RulePath, SearchFolder, Study, nearest_lock, plugin_path,
+    LOCK_FILE, LoadedSettings, RulePath, SearchFolder, Study, Time, nearest_lock, plugin_path,
     rule_wheel, search_folders, services, worker_program, write_file,
 };
 
@@ -79,6 +80,9 @@ Examples:
         /// Confine its processes so, as `sandbox` of a workflow does
         #[arg(long, value_enum, default_value_t)]
         sandbox: Confinement,
+        /// Stop checking after this time, such as 90s or 10min; a call may take a fifth of it
+        #[arg(long, value_name = "TIME", default_value = "5min", value_parser = parse_timeout)]
+        timeout: Duration,
         /// Output format of the checks
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -151,7 +155,7 @@ pub enum Language {
     Rust,
     /// With the header alone
     C,
-    /// With numpy and pyarrow, in a process of its own
+    /// With numpy, in a process of its own
     Python,
 }
 
@@ -160,7 +164,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Args::List { why: true, plugin_path, format } => explain(plugin_path, *format),
         Args::List { plugin_path, format, .. } => list(plugin_path, *format),
         Args::Inspect { rule, plugin_path, format } => inspect(rule, plugin_path, *format),
-        Args::Check { file, params, files, modalities, classes, sandbox, format } => {
+        Args::Check { file, params, files, modalities, classes, sandbox, timeout, format } => {
             let params = params.as_deref().map_or(Ok(Map::new()), read_params)?;
             let files = files.iter().map(|(name, path)| read_model_file(name, Path::new(path)));
             let given = Given {
@@ -168,6 +172,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
                 files: files.collect::<Result<_, _>>()?,
                 modalities: modalities.clone(),
                 classes: classes.clone(),
+                timeout: *timeout,
             };
             check(file, &given, *sandbox, *format)
         }
@@ -384,6 +389,11 @@ fn read_model_file(name: &str, path: &Path) -> Result<LoadFile, Failure> {
 }
 
 /// Holds a file against every promise of the ABI.
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let time = Duration::from(Time::try_from(text.to_owned())?);
+    if time.is_zero() { Err("must be longer than 0 s".to_owned()) } else { Ok(time) }
+}
+
 fn check(
     file: &Path,
     given: &Given,
@@ -403,8 +413,21 @@ fn check(
     if format == Format::Json {
         print::json(&report.to_json());
     } else {
+        let mut shown = BTreeSet::new();
         for check in &report.checks {
-            print::result(check.to_string());
+            let text = check.to_string();
+            let Verdict::Fail(reason) = &check.verdict else {
+                print::result(text);
+                continue;
+            };
+            // What fails in every call for one reason, such as an import, has its traceback once.
+            let first = reason.lines().next().unwrap_or_default();
+            match text.split_once('\n') {
+                Some((line, _)) if !shown.insert(first.to_owned()) => {
+                    print::result(format!("{line} (as above)"));
+                }
+                _ => print::result(text),
+            }
         }
         let lacking = match report.missing_layers.as_slice() {
             [] => String::new(),

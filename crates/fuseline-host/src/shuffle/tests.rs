@@ -44,7 +44,7 @@ fn shuffled_rows_meet_the_same_evidence_and_quality_in_every_permutation() {
         let mut index: Vec<u32> = (0..4 * columns * 7).map(|_| draws.below(7) as u32).collect();
         index.extend((0..columns).flat_map(|_| 0..7));
         let permuted = Permuted { index: &index, permutations: 5, columns, modality_mask };
-        let shuffled = ShuffledQuality::new(&batch, &key, &permuted);
+        let shuffled = ShuffledQuality::new(&batch, key.clone(), &permuted);
         let moved = shuffled.index(&index);
         let own = Permuted { index: &moved, ..permuted };
         let plain: Vec<usize> = (0..7).collect();

@@ -146,7 +146,8 @@ impl Worker {
                 let code = RuleCode::from_number(code);
                 let mut message = plain_text(&message);
                 if code == RuleCode::OutOfMemory || is_out_of_memory(&message) {
-                    message += &format!("; {}", self.limits.memory_limit());
+                    let separator = if message.is_empty() { "" } else { "; " };
+                    message += &format!("{separator}{}", self.limits.memory_limit());
                 }
                 let mut words = Vec::new();
                 if code == RuleCode::Internal {

@@ -23,6 +23,23 @@ use crate::load::reading::{Id, unmatched};
 use crate::load::table::{ending, read};
 use crate::pattern::{Column, Pattern};
 
+/// Words that often stand for a label that nobody knows, in lower case. Texts without a letter or a
+/// digit are taken for such words, too.
+const PLACEHOLDERS: [&str; 12] = [
+    "unknown",
+    "missing",
+    "undefined",
+    "unlabeled",
+    "unlabelled",
+    "not available",
+    "n.a.",
+    "n.a",
+    "nat",
+    "\\n",
+    "#value!",
+    "#ref!",
+];
+
 /// Maximum number of listed label texts.
 const MAX_LISTED: usize = 8;
 
@@ -259,6 +276,9 @@ impl DefineCohort {
             outputs
                 .caution(format!("classes that may be one are kept apart: {}", found.variants()));
         }
+        if side.is_some() && self.label.takes_every_text() {
+            caution_of_placeholders(&cohort, outputs);
+        }
         for (class, name) in (0..).zip(&cohort.classes) {
             if !cohort.label.contains(&class) {
                 return Err(StageError::data(format!("no example is of class {name}"))
@@ -411,6 +431,21 @@ impl DefineCohort {
             texts = matched(pattern, texts, column.as_ref(), "group.pattern")?;
         }
         Ok(texts.into_iter().collect())
+    }
+}
+
+/// Says which classes are named by a text that may stand for a missing label.
+fn caution_of_placeholders(cohort: &Cohort, outputs: &mut Outputs) {
+    for (class, name) in (0..).zip(&cohort.classes) {
+        let is_placeholder = !name.chars().any(char::is_alphanumeric)
+            || PLACEHOLDERS.contains(&name.to_lowercase().as_str());
+        if is_placeholder {
+            let examples = cohort.label.iter().filter(|&&label| label == class).count();
+            outputs.caution(format!(
+                "the label text {name:?} is a class of its own, of {examples} examples: where it \
+                 stands for a missing label, write table: {{ missing: [..., {name:?}] }}"
+            ));
+        }
     }
 }
 

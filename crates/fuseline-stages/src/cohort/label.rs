@@ -187,6 +187,14 @@ fn few_numbers(classes: &[(String, Vec<String>)]) -> Option<String> {
 }
 
 impl Label {
+    /// True if each text is a class of its own.
+    pub fn takes_every_text(&self) -> bool {
+        self.classes.is_none()
+            && self.ordinal.is_none()
+            && self.threshold.is_none()
+            && self.quantile.is_none()
+    }
+
     /// Problems with the options, whatever the data.
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();

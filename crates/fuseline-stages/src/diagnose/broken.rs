@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use fuseline_artifact::{Cohort, Digest};
-use fuseline_engine::StageError;
-use fuseline_host::{Batch, OpenModel};
+use fuseline_engine::{SharedValues, StageError};
+use fuseline_host::{Batch, OpenModel, Permuted};
 use fuseline_stats::permutation::{self, Intervention, Permuter, Residuals, Rows, Scheme};
 use fuseline_stats::quality_regression::QualityRegression;
 
 use crate::batch::Fusable;
 use crate::diagnose::chance;
+use crate::diagnose::draws::Index;
 use crate::diagnose::strata::{Known, refused, strata};
 use crate::diagnose::training;
 use crate::rows::rows_digest;
@@ -36,6 +38,13 @@ pub(crate) enum Broken {
     Drawn { permutations: u32, from: Drawn },
     /// Quality replaced once: rows x modalities.
     Replaced(Vec<f64>),
+}
+
+/// Room to ask about some permutations, used again and again.
+#[derive(Default)]
+pub(crate) struct Room {
+    index: Vec<u32>,
+    predictions: Vec<f64>,
 }
 
 /// Clean-Q and the first permutations, as the model predicts them.
@@ -220,9 +229,7 @@ impl Broken {
                 let mut numbers = 0..count;
                 for (at, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
                     match if at == place { None } else { numbers.next() } {
-                        Some(number) => {
-                            self.predict(model, batch, number..number + 1, &mut Vec::new(), out)?
-                        }
+                        Some(number) => self.predict(model, batch, number..number + 1, out)?,
                         None => ask(model, batch, batch.quality(), out)?,
                     }
                 }
@@ -269,25 +276,20 @@ impl Broken {
         }
     }
 
-    /// Predicts some of them with the model. `out`: permutations x rows x classes; `index` is
-    /// scratch space.
+    /// Predicts some of them with the model. `out`: permutations x rows x classes.
     pub fn predict(
         &self,
         model: &OpenModel,
         batch: &Batch,
         which: Range<u32>,
-        index: &mut Vec<u32>,
         out: &mut [f64],
     ) -> Result<(), StageError> {
         match self {
             Self::Permuted { mask, permuter, .. } => {
                 let columns = permuter.columns();
-                let each = columns * permuter.rows();
-                index.resize(which.len() * each, 0);
-                for (number, index) in which.clone().zip(index.chunks_exact_mut(each)) {
-                    permuter.draw_into(number.into(), index);
-                }
-                model.predict_permuted(batch, index, which.len(), columns, *mask, out)?;
+                let mut index = Vec::new();
+                permuter.draw_range(which.clone(), &mut index);
+                model.predict_permuted(batch, &index, which.len(), columns, *mask, out)?;
             }
             Self::Drawn { from, .. } => {
                 let width = batch.rows() * batch.classes().len();
@@ -298,6 +300,53 @@ impl Broken {
             Self::Replaced(quality) => ask(model, batch, quality, out)?,
         }
         Ok(())
+    }
+
+    /// All permutations, drawn once for all rules and qualities that are tested on the same rows;
+    /// none where they are too many to be kept.
+    pub fn draw_all(&self, shared: &SharedValues) -> Option<Arc<Index>> {
+        match self {
+            Self::Permuted { permutations, permuter, .. } => {
+                Index::draw(shared, permuter, *permutations)
+            }
+            Self::Drawn { .. } | Self::Replaced(_) => None,
+        }
+    }
+
+    /// Predicts some of them with the model, and looks at the predictions in the order of rows in
+    /// which the model leaves them, which is the same in every call: see
+    /// [`OpenModel::count_permuted`]. `drawn`: all permutations, where they are kept.
+    pub fn visit(
+        &self,
+        model: &OpenModel,
+        batch: &Batch,
+        which: Range<u32>,
+        drawn: Option<&Index>,
+        room: &mut Room,
+        look: impl FnOnce(&[f64], &[usize]) -> bool,
+    ) -> Result<(), StageError> {
+        let Room { index, predictions } = room;
+        predictions.resize(which.len() * batch.rows() * batch.classes().len(), 0.0);
+        let Self::Permuted { mask, permuter, .. } = self else {
+            self.predict(model, batch, which, predictions)?;
+            let order: Vec<usize> = (0..batch.rows()).collect();
+            look(predictions, &order);
+            return Ok(());
+        };
+        let index = match drawn {
+            Some(drawn) => drawn.range(which.clone()),
+            None => {
+                permuter.draw_range(which.clone(), index);
+                index
+            }
+        };
+        let permuted = Permuted {
+            index,
+            permutations: which.len(),
+            columns: permuter.columns(),
+            modality_mask: *mask,
+        };
+        Ok(model.count_permuted(batch, &permuted, predictions, look)?)
     }
 }
 

@@ -45,11 +45,7 @@ impl Draws {
         permutations: u32,
         look: impl Fn(&Part) -> Result<T, StageError> + Sync,
     ) -> Result<(Vec<T>, Arc<Self>), StageError> {
-        let digest = {
-            let mut key = permuter.digest().to_vec();
-            key.extend(permutations.to_le_bytes());
-            Digest::hash(key)
-        };
+        let digest = digest(permuter, permutations, b"row by row");
         if let Some(draws) = shared.get::<Self>(&digest) {
             let seen = draws.parts.par_iter().map(&look).collect::<Result<_, _>>()?;
             return Ok((seen, draws));
@@ -88,6 +84,56 @@ impl Draws {
     pub fn frequency(&self) -> &[u32] {
         &self.frequency
     }
+}
+
+/// Permutations as they are asked about: one after the other.
+pub(crate) struct Index {
+    /// Numbers of a permutation: columns x rows.
+    width: usize,
+    index: Vec<u32>,
+}
+
+impl Index {
+    /// All permutations, drawn or drawn before; none where they are too many to be kept.
+    pub fn draw(
+        shared: &SharedValues,
+        permuter: &Permuter,
+        permutations: u32,
+    ) -> Option<Arc<Self>> {
+        let width = permuter.columns() * permuter.rows();
+        let bytes = width * permutations as usize * size_of::<u32>();
+        if bytes > shared.limit_bytes() {
+            return None;
+        }
+        let digest = digest(permuter, permutations, b"one after the other");
+        if let Some(known) = shared.get::<Self>(&digest) {
+            return Some(known);
+        }
+        let mut index = vec![0; width * permutations as usize];
+        let each = (PART_DRAWS / width.max(1)).max(1);
+        let parts = index.par_chunks_mut(each * width.max(1));
+        parts.enumerate().for_each(|(part, index)| {
+            for (number, index) in (part * each..).zip(index.chunks_exact_mut(width)) {
+                permuter.draw_into(number as u64, index);
+            }
+        });
+        let drawn = Arc::new(Self { width, index });
+        shared.put(digest, drawn.clone(), bytes);
+        Some(drawn)
+    }
+
+    /// Some of them.
+    pub fn range(&self, which: Range<u32>) -> &[u32] {
+        &self.index[which.start as usize * self.width..which.end as usize * self.width]
+    }
+}
+
+/// Digest of permutations in one form.
+fn digest(permuter: &Permuter, permutations: u32, form: &[u8]) -> Digest {
+    let mut key = permuter.digest().to_vec();
+    key.extend(permutations.to_le_bytes());
+    key.extend(form);
+    Digest::hash(key)
 }
 
 impl Part {

@@ -147,6 +147,14 @@ pub enum Question<'a> {
         /// count x columns x rows: the row whose quality each row gets.
         index: &'a [u32],
     },
+    /// Predictions where half of the rows have the quality of other rows: the others must be
+    /// answered as under Clean-Q.
+    Mixed {
+        /// Index vectors, as of [`Question::Broken`].
+        columns: usize,
+        /// columns x rows: the row whose quality each row gets.
+        index: &'a [u32],
+    },
     /// Predictions with quality held at its mean, or at a stated neutral value.
     Neutral,
 }
@@ -267,11 +275,36 @@ pub fn diagnose(
         return numbers::diagnose(&study, model, metric, values);
     }
     let clean = study.ask(model, &Question::Clean)?;
+    study.rows_are_independent(model, &clean)?;
     let (tally, sequential) = study.count(model, &clean)?;
     let neutral = study.ask(model, &Question::Neutral)?;
     let again = study.ask(model, &Question::Clean)?;
     let largest_drift = study.frozen(&clean, &again)?;
     study.read(tally, sequential, &neutral, largest_drift)
+}
+
+/// True for numbers from 0 to 1 that sum to 1, as models compute them.
+fn are_probabilities(row: &[f64]) -> bool {
+    let sound = |p: &f64| (-SUM_TOLERANCE..=1.0 + SUM_TOLERANCE).contains(p);
+    row.iter().all(sound) && (row.iter().sum::<f64>() - 1.0).abs() <= SUM_TOLERANCE
+}
+
+/// An error where what an expert says of a modality that is there is no probabilities.
+fn check_evidence(examples: &Examples) -> Result<(), StageError> {
+    let Examples { evidence: Some(evidence), modalities, classes, available, .. } = examples else {
+        return Ok(());
+    };
+    let mut rows = evidence.chunks_exact(classes.len().max(1)).zip(available).enumerate();
+    let Some((at, (row, _))) = rows.find(|(_, (row, there))| **there && !are_probabilities(row))
+    else {
+        return Ok(());
+    };
+    Err(StageError::data(format!(
+        "evidence of row {}, modality {} is {row:?}: these are no probabilities that sum to 1",
+        at / modalities.len(),
+        modalities[at % modalities.len()]
+    ))
+    .hint("give each expert's softmax, and say in `available` where a modality is missing"))
 }
 
 /// An error where a metric and the labels do not belong together.
@@ -383,6 +416,12 @@ impl<'a> Study<'a> {
                 label[row],
                 classes.len()
             )));
+        }
+        check_evidence(examples)?;
+        let mut named = modalities.iter().collect::<Vec<_>>();
+        named.sort();
+        if let Some(pair) = named.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(StageError::data(format!("two modalities are called {}", pair[0])));
         }
         let Intervention::Permutation(scheme) = settings.scheme.into() else {
             return Err(StageError::data(
@@ -557,6 +596,7 @@ impl<'a> Study<'a> {
         let (rows, classes) = (self.order.len(), self.examples.classes.len());
         let (count, what) = match question {
             Question::Clean => (1, "Clean-Q".to_owned()),
+            Question::Mixed { .. } => (1, "quality of which half is permuted".to_owned()),
             Question::Neutral => (1, "quality held neutral".to_owned()),
             Question::Broken { count, first, .. } => {
                 (*count as usize, format!("permutations from {first}"))
@@ -581,9 +621,7 @@ impl<'a> Study<'a> {
             return Ok(self.sorted(&answer, 1));
         }
         for (number, row) in answer.chunks_exact(classes).enumerate() {
-            let sum: f64 = row.iter().sum();
-            let sound = |p: &f64| (-SUM_TOLERANCE..=1.0 + SUM_TOLERANCE).contains(p);
-            if !row.iter().all(sound) || (sum - 1.0).abs() > SUM_TOLERANCE {
+            if !are_probabilities(row) {
                 return Err(StageError::data(format!(
                     "row {} has {row:?} under {what}: these are no probabilities that sum to 1",
                     number % rows
@@ -613,7 +651,11 @@ impl<'a> Study<'a> {
         clean: &'t [f64],
     ) -> Result<(Tally<'t>, Option<f64>), StageError> {
         let mut tally = Tally::new(&self.labels, clean, self.examples.classes.len());
-        let size = tally.block_size();
+        // A sequential test stops between blocks, so their size tells how many permutations it has.
+        let size = match self.settings.stop {
+            Stop::Never => tally.part_size(),
+            Stop::Sequential => tally.block_size(),
+        };
         let sequential = self.each_block(model, size, |predictions| {
             tally.count_block(predictions);
             if self.settings.stop == Stop::Never {
@@ -639,12 +681,7 @@ impl<'a> Study<'a> {
             let mut index = Vec::with_capacity(count as usize * columns * rows);
             for number in first..first + count {
                 self.permuter.draw_into(number.into(), &mut drawn);
-                // From places in code-point order to rows in the caller's order, both of and for.
-                for column in drawn.chunks_exact(rows) {
-                    index.extend(
-                        self.place.iter().map(|&at| self.order[column[at as usize] as usize]),
-                    );
-                }
+                index.extend(self.in_order_of_caller(&drawn));
             }
             (first, count, index)
         };
@@ -675,6 +712,71 @@ impl<'a> Study<'a> {
         Ok(None)
     }
 
+    /// Index vectors over places in code-point order as ones over rows in the caller's order, both
+    /// in what they say and in what they say it of.
+    fn in_order_of_caller(&self, drawn: &[u32]) -> impl Iterator<Item = u32> {
+        drawn.chunks_exact(self.order.len()).flat_map(|column| {
+            self.place.iter().map(|&at| self.order[column[at as usize] as usize])
+        })
+    }
+
+    /// Asks with the quality of every other row permuted, which must not change what is answered
+    /// for the rows that keep theirs.
+    ///
+    /// Permutations of all rows do not show it: a mean or a variance of quality over the batch is
+    /// the same under each of them, and another where quality is held neutral.
+    fn rows_are_independent(
+        &self,
+        model: &mut dyn Answerer,
+        clean: &[f64],
+    ) -> Result<(), StageError> {
+        let (rows, columns) = (self.order.len(), self.permuter.columns());
+        let mut drawn = vec![0; columns * rows];
+        // One that is not asked otherwise.
+        self.permuter.draw_into(self.settings.permutations.into(), &mut drawn);
+        for column in drawn.chunks_exact_mut(rows) {
+            (0..).zip(column).step_by(2).for_each(|(own, row)| *row = own);
+        }
+        let index: Vec<u32> = self.in_order_of_caller(&drawn).collect();
+        let mixed = self.ask(model, &Question::Mixed { columns, index: &index })?;
+        let width = self.examples.classes.len();
+        let kept = |answers: &[f64]| -> Vec<f64> {
+            answers.chunks_exact(width).step_by(2).flatten().copied().collect()
+        };
+        let (row, largest) = self.largest_difference(&kept(clean), &kept(&mixed));
+        if largest <= self.settings.tolerance {
+            return Ok(());
+        }
+        // Where it answers neither question alike, that says more.
+        let again = self.ask(model, &Question::Clean)?;
+        self.frozen(clean, &again)?;
+        let row = 2 * row;
+        let answers = |of: &'_ [f64]| format!("{:?}", &of[row * width..][..width]);
+        Err(StageError::data(format!(
+            "the answer for an example depends on the quality of others: of example {}, which keeps \
+             its quality while that of every other one is permuted, the model says {} and before \
+             {} (difference {largest:e}, tolerance {:e})",
+            &self.ids[row],
+            answers(&mixed),
+            answers(clean),
+            self.settings.tolerance
+        ))
+        .hint(
+            "put normalisation layers in evaluation mode (model.eval()), and scale quality by \
+             statistics of the training examples and not of the batch; where rounding depends on \
+             the rows beside it, raise `tolerance`",
+        ))
+    }
+
+    /// Between answers to one question, by row: the row that differs most, and by how much.
+    fn largest_difference(&self, one: &[f64], other: &[f64]) -> (usize, f64) {
+        let differences = one.iter().zip(other).map(|(one, other)| (one - other).abs());
+        let (at, largest) = differences.enumerate().fold((0, 0.0), |worst, (at, difference)| {
+            if difference > worst.1 { (at, difference) } else { worst }
+        });
+        (at / self.examples.classes.len(), largest)
+    }
+
     /// Balanced accuracy under Clean-Q, then under each permutation so far.
     fn accuracies(&self, tally: &Tally<'_>) -> Result<Vec<f64>, StageError> {
         let counts = |of: &[i64]| of.iter().map(|count| count.unsigned_abs()).collect::<Vec<u64>>();
@@ -691,17 +793,13 @@ impl<'a> Study<'a> {
     /// the tolerance.
     fn frozen(&self, clean: &[f64], again: &[f64]) -> Result<f64, StageError> {
         let classes = self.examples.classes.len();
-        let differences = clean.iter().zip(again).map(|(one, other)| (one - other).abs());
-        let (at, largest) = differences.enumerate().fold((0, 0.0), |worst, (at, difference)| {
-            if difference > worst.1 { (at, difference) } else { worst }
-        });
+        let (row, largest) = self.largest_difference(clean, again);
         if largest <= self.settings.tolerance {
             return Ok(largest);
         }
-        let row = at / classes;
         let of = |answers: &'_ [f64]| format!("{:?}", &answers[row * classes..][..classes]);
         Err(StageError::data(format!(
-            "the model is not frozen: asked the same question first and last, it answers {} and \
+            "the model is not frozen: asked the same question twice, it answers {} and \
              {} for example {} (difference {largest:e}, tolerance {:e})",
             of(clean),
             of(again),

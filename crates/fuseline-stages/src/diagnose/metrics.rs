@@ -270,7 +270,7 @@ impl Fold {
     /// Some permutations x rows x classes.
     fn broken(&self, which: std::ops::Range<u32>, classes: usize) -> Result<Vec<f64>, StageError> {
         let mut out = vec![0.0; which.len() * self.labels.len() * classes];
-        self.broken.predict(&self.model, &self.batch, which, &mut Vec::new(), &mut out)?;
+        self.broken.predict(&self.model, &self.batch, which, &mut out)?;
         Ok(out)
     }
 }

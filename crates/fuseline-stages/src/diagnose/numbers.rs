@@ -89,7 +89,7 @@ impl<'a> NumberTally<'a> {
                     keep_going()?;
                     let which = start..broken.len().min(start + size);
                     let mut predictions = vec![0.0; which.len() * rows];
-                    broken.predict(model, batch, which, &mut Vec::new(), &mut predictions)?;
+                    broken.predict(model, batch, which, &mut predictions)?;
                     Ok(predictions)
                 })
                 .collect::<Result<_, StageError>>()?;

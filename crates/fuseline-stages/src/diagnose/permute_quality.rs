@@ -1,7 +1,7 @@
 //! `diagnose.permute_quality`: Clean-Q against Broken-Q, the model frozen.
 
 use fuseline_artifact::{
-    AnyCohort, ArtifactKind, Cohort, Digest, Model, Permutations, RegressionPermutations,
+    AnyCohort, ArtifactKind, Cohort, Digest, Model, Permutations, RegressionPermutations, Texts,
 };
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError,
@@ -231,7 +231,9 @@ impl StageKind for PermuteQuality {
             opened.confirm(&batch, tally.clean())?;
             outputs.discover(opened.reads());
             is_frozen(&model, frozen, &opened)?;
-            outputs.put("effects", tally.effects(fusable.example_id.clone()))?;
+            let effects = tally.effects(fusable.example_id.clone());
+            ignores_quality(&opened, &effects.example_id, &effects.prediction_shift)?;
+            outputs.put("effects", effects)?;
             return outputs.put(
                 "permutations",
                 RegressionPermutations {
@@ -258,7 +260,9 @@ impl StageKind for PermuteQuality {
         opened.confirm(&batch, tally.clean())?;
         outputs.discover(opened.reads());
         is_frozen(&model, frozen, &opened)?;
-        outputs.put("effects", tally.effects(example_id))?;
+        let effects = tally.effects(example_id);
+        ignores_quality(&opened, &effects.example_id, &effects.probability_shift)?;
+        outputs.put("effects", effects)?;
         let reads_quality = opened.rule().descriptor().capabilities.uses_quality;
         let permutations = self.permutations(&model, frozen, &tally);
         outputs.put(
@@ -271,6 +275,26 @@ impl StageKind for PermuteQuality {
             },
         )
     }
+}
+
+/// An error when a rule that declares not to read quality answers otherwise under another one: it
+/// would be counted in no family, whatever its gap.
+fn ignores_quality(
+    opened: &OpenModel,
+    example_id: &Texts,
+    shift: &[f64],
+) -> Result<(), StageError> {
+    let rule = opened.rule();
+    if rule.descriptor().capabilities.uses_quality {
+        return Ok(());
+    }
+    let Some(row) = shift.iter().position(|&shift| shift > 0.0) else { return Ok(()) };
+    Err(StageError::failed(format!(
+        "{} declares that it does not read quality, and its prediction of {} changes with it",
+        rule.file().id,
+        &example_id[row],
+    ))
+    .hint("let its descriptor say uses_quality: true"))
 }
 
 /// An error when a model is no longer the one that was opened.

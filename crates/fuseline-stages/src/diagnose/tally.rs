@@ -2,18 +2,20 @@
 //! same in any order.
 
 use std::borrow::Cow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use fuseline_artifact::{ExampleEffects, Texts};
 use fuseline_engine::{SharedValues, StageError};
 use fuseline_host::{Batch, OpenModel};
 use rayon::prelude::*;
 
-use crate::diagnose::broken::{Broken, FirstPart};
+use crate::diagnose::broken::{Broken, FirstPart, Room};
 use crate::diagnose::pairs::{Pairs, Shifts};
 use crate::rows::decision;
 
 mod tiles;
+
+use tiles::Tile;
 
 /// Predictions that one block should hold: what threads share.
 const BLOCK: usize = 1 << 19;
@@ -55,6 +57,13 @@ pub(super) struct Each {
 impl Each {
     pub fn new(rows: usize) -> Self {
         Self { correct: vec![0; rows], flips: vec![0; rows], shift: vec![0; rows] }
+    }
+
+    fn add(&mut self, other: &Self) {
+        let Self { correct, flips, shift } = self;
+        correct.iter_mut().zip(&other.correct).for_each(|(sum, add)| *sum += add);
+        flips.iter_mut().zip(&other.flips).for_each(|(sum, add)| *sum += add);
+        shift.iter_mut().zip(&other.shift).for_each(|(sum, add)| *sum += add);
     }
 }
 
@@ -102,13 +111,6 @@ fn fixed_point(number: f64) -> u64 {
     (1.0 + number.min(1.0)).to_bits() - 1.0_f64.to_bits()
 }
 
-/// Room for a block, used again and again.
-#[derive(Default)]
-struct Room {
-    index: Vec<u32>,
-    predictions: Vec<f64>,
-}
-
 impl<'a> Tally<'a> {
     /// Counts Clean-Q. `clean`: rows x classes.
     pub fn new(labels: &'a [u32], clean: impl Into<Cow<'a, [f64]>>, classes: usize) -> Self {
@@ -150,8 +152,9 @@ impl<'a> Tally<'a> {
         }
         let part = part_size(labels.len(), classes).min(broken.len());
         let FirstPart { clean, predictions } = broken.ask_first(model, batch, part)?;
-        let tally = Self::new(labels, clean, classes);
-        tally.count_each(&predictions, model, batch, broken, keep_going)
+        let mut tally = Self::new(labels, clean, classes);
+        tally.count_block(&predictions);
+        tally.count_rest(model, batch, broken, shared, keep_going)
     }
 
     /// Predictions under Clean-Q: rows x classes.
@@ -159,23 +162,30 @@ impl<'a> Tally<'a> {
         &self.clean
     }
 
-    /// Asks about every permutation, and counts it. `first`: the predictions of the first part,
-    /// where they are known.
-    fn count_each(
+    /// Asks about every permutation that has not been counted, and counts it.
+    fn count_rest(
         mut self,
-        first: &[f64],
         model: &OpenModel,
         batch: &Batch,
         broken: &Broken,
+        shared: &SharedValues,
         keep_going: impl Fn() -> Result<(), StageError> + Sync,
     ) -> Result<Self, StageError> {
-        let width = self.labels.len() * self.classes;
+        let (rows, classes) = (self.labels.len(), self.classes);
         let size = self.block_size();
         let spare = Mutex::new(Vec::<Room>::new());
         let rooms = || spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let part = part_size(self.labels.len(), self.classes) as usize;
-        let tiles = tiles::cut(self.labels, &self.decisions, &self.clean, self.classes);
-        let starts: Vec<u32> = (0..broken.len()).step_by(size as usize).collect();
+        let part = self.part_size() as usize;
+        let drawn = broken.draw_all(shared);
+        // The order in which the model leaves the rows, and the rows in this order.
+        let placed = OnceLock::<(Vec<usize>, Vec<Tile>)>::new();
+        let cut = |order: &[usize]| {
+            let tiles = Tile::cut(order, self.labels, &self.decisions, &self.clean, classes);
+            (order.to_vec(), tiles)
+        };
+        let mut each = Each::new(rows);
+        let mut counted = Vec::new();
+        let starts: Vec<u32> = (self.broken..broken.len()).step_by(size as usize).collect();
         for wave in starts.chunks(WAVE) {
             let blocks: Vec<Block> = wave
                 .par_iter()
@@ -183,25 +193,32 @@ impl<'a> Tally<'a> {
                     keep_going()?;
                     let which = start..broken.len().min(start + size);
                     let mut room = rooms().pop().unwrap_or_default();
-                    let Room { index, predictions } = &mut room;
-                    let mut block = Block::new(which.len(), self.classes, self.labels.len());
-                    let parts = block.correct.chunks_mut(part * self.classes);
+                    let mut block = Block::new(which.len(), classes, rows);
+                    let parts = block.correct.chunks_mut(part * classes);
                     for (start, correct) in which.clone().step_by(part).zip(parts) {
                         let part = start..which.end.min(start + part as u32);
-                        if start == 0 && !first.is_empty() {
-                            tiles::count(&tiles, first, correct, &mut block.each);
-                            continue;
-                        }
-                        predictions.resize(part.len() * width, 0.0);
-                        broken.predict(model, batch, part, index, predictions)?;
-                        tiles::count(&tiles, predictions, correct, &mut block.each);
+                        let look = |predictions: &[f64], order: &[usize]| {
+                            let (_, tiles) = placed.get_or_init(|| cut(order));
+                            tiles::count(tiles, predictions, correct, &mut block.each)
+                        };
+                        broken.visit(model, batch, part, drawn.as_deref(), &mut room, look)?;
                     }
                     rooms().push(room);
                     Ok(block)
                 })
                 .collect::<Result<_, StageError>>()?;
-            blocks.into_iter().for_each(|block| self.add_block(block));
+            for block in blocks {
+                counted.extend(block.correct);
+                each.add(&block.each);
+            }
         }
+        let mut all = Block { correct: counted, each: Each::new(rows) };
+        for (place, &row) in placed.get().iter().flat_map(|(order, _)| order).enumerate() {
+            all.each.correct[row] = each.correct[place];
+            all.each.flips[row] = each.flips[place];
+            all.each.shift[row] = each.shift[place];
+        }
+        self.add_block(all);
         Ok(self)
     }
 
@@ -210,12 +227,20 @@ impl<'a> Tally<'a> {
         block_size(self.labels.len(), self.classes)
     }
 
-    /// Counts the predictions of one block, [`Tally::block_size`] permutations or the last ones:
-    /// permutations x rows x classes.
+    /// Number of permutations that are asked about together, so that their predictions stay near to
+    /// the processor, and fit into a pipe.
+    pub fn part_size(&self) -> u32 {
+        part_size(self.labels.len(), self.classes)
+    }
+
+    /// Counts the predictions of some permutations, of at most 2,048: permutations x rows x classes.
     pub fn count_block(&mut self, predictions: &[f64]) {
         let permutations = predictions.len() / (self.labels.len() * self.classes);
         let mut block = Block::new(permutations, self.classes, self.labels.len());
-        let tiles = tiles::cut(self.labels, &self.decisions, &self.clean, self.classes);
+        let order: Vec<usize> = (0..self.labels.len()).collect();
+        let (decisions, clean) = (&self.decisions, &self.clean);
+        let tiles = Tile::cut(&order, self.labels, decisions, clean, self.classes);
+        // Whoever predicted them has held them against the law.
         tiles::count(&tiles, predictions, &mut block.correct, &mut block.each);
         self.add_block(block);
     }
@@ -223,10 +248,7 @@ impl<'a> Tally<'a> {
     fn add_block(&mut self, block: Block) {
         self.broken += (block.correct.len() / self.classes) as u32;
         self.correct.extend(block.correct);
-        let Each { correct, flips, shift } = &mut self.each;
-        correct.iter_mut().zip(block.each.correct).for_each(|(sum, add)| *sum += add);
-        flips.iter_mut().zip(block.each.flips).for_each(|(sum, add)| *sum += add);
-        shift.iter_mut().zip(block.each.shift).for_each(|(sum, add)| *sum += add);
+        self.each.add(&block.each);
     }
 
     /// Outcomes of rows under some qualities. `predictions`: qualities x rows x classes.

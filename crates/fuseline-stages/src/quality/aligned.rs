@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::quality::PositiveControl;
+use crate::quality::scale::{Measured, Scale};
 use crate::rows::decision;
 
 /// Quality is `alpha` where the expert is right and 0 where it is wrong, plus normal noise of sd
@@ -33,6 +34,14 @@ pub struct Aligned {
     /// noise.
     #[serde(default)]
     draw: u32,
+    /// Scale of the control: with `quality.column` it takes the values of that column of the
+    /// features, matched by rank on the training rows (on the test rows where there are no others),
+    /// so that a model that was fitted elsewhere is asked on the scale that it knows.
+    #[serde(default)]
+    r#match: Option<Measured>,
+    /// Only with `match`: the column, called quality when left out.
+    #[serde(default)]
+    column: Option<String>,
 }
 
 fn full() -> f64 {
@@ -41,13 +50,14 @@ fn full() -> f64 {
 
 impl Aligned {
     fn control(&self) -> PositiveControl<'_> {
-        let Self { alpha, modalities, draw } = self;
+        let Self { alpha, modalities, draw, r#match, column } = self;
         PositiveControl {
             name: "aligned",
             kind: Self::NAME,
             alpha: *alpha,
             modalities: modalities.as_deref(),
             draw: *draw,
+            scale: Scale { measured: *r#match, column: column.as_deref() },
         }
     }
 }
@@ -60,11 +70,15 @@ impl StageKind for Aligned {
         "Whether the expert is right, plus noise: the positive control, which reads labels.";
 
     fn ports() -> Ports {
-        super::ports(&["evidence_train", "evidence_test", "cohort"])
+        super::ports_with(&["evidence_train", "evidence_test", "cohort"], &["features"])
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
         self.control().key(key);
+    }
+
+    fn leaves_unread(&self, port: &str) -> bool {
+        port == "features" && self.r#match.is_none()
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {
@@ -77,7 +91,7 @@ impl StageKind for Aligned {
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        PositiveControl::rows(flow);
+        self.control().rows(flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

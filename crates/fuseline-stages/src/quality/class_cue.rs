@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::quality::PositiveControl;
+use crate::quality::scale::Scale;
 
 /// Quality is `alpha` for the last class, 0 for the first and evenly between for the others, plus
 /// normal noise of sd 0.25, whichever expert is right: the positive control of a class cue.
@@ -45,6 +46,7 @@ impl ClassCue {
             alpha: *alpha,
             modalities: modalities.as_deref(),
             draw: *draw,
+            scale: Scale { measured: None, column: None },
         }
     }
 }
@@ -72,7 +74,7 @@ impl StageKind for ClassCue {
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        PositiveControl::rows(flow);
+        self.control().rows(flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

@@ -33,6 +33,22 @@ fn quality() -> String {
     "quality".to_owned()
 }
 
+/// The features with a column, of which others may be left out.
+pub(super) fn features_with(inputs: &Inputs<'_>, column: &str) -> Result<Features, StageError> {
+    let has_column = |features: &Features| features.columns.iter().any(|(name, _)| name == column);
+    match inputs.columns("features", &[column])?.pop() {
+        Some(found) if has_column(&found.artifact) => Ok(found.artifact),
+        // All columns, to say which there are.
+        _ => {
+            let features: Features = inputs.one("features")?;
+            match has_column(&features) {
+                true => Ok(features),
+                false => Err(no_column(&features, column).at("column")),
+            }
+        }
+    }
+}
+
 impl StageKind for QualityColumn {
     const NAME: &'static str = "quality.column";
     // 2: fill counts for examples that the features lack, with a caution.
@@ -56,13 +72,7 @@ impl StageKind for QualityColumn {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let named =
-            |features: &Features| features.columns.iter().any(|(name, _)| *name == self.column);
-        let features = match inputs.columns("features", &[&self.column])?.pop() {
-            Some(found) if named(&found.artifact) => found.artifact,
-            // All columns, to say which there are.
-            _ => inputs.one("features")?,
-        };
+        let features = features_with(inputs, &self.column)?;
         let (_, column) = features
             .columns
             .iter()

@@ -1,10 +1,13 @@
 //! `quality.random`: noise, the negative control.
 
 use fuseline_artifact::Control;
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::{
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::quality::scale::{Measured, Scale};
 use crate::quality::{Source, key_draw, noise, put_rows};
 
 /// Quality is standard normal noise: the negative control.
@@ -18,6 +21,20 @@ pub struct Random {
     /// noise.
     #[serde(default)]
     draw: u32,
+    /// Scale of the control: with `quality.column` it takes the values of that column of the
+    /// features, matched by rank on the training rows (on the test rows where there are no others),
+    /// so that a model that was fitted elsewhere is asked on the scale that it knows.
+    #[serde(default)]
+    r#match: Option<Measured>,
+    /// Only with `match`: the column, called quality when left out.
+    #[serde(default)]
+    column: Option<String>,
+}
+
+impl Random {
+    fn scale(&self) -> Scale<'_> {
+        Scale { measured: self.r#match, column: self.column.as_deref() }
+    }
 }
 
 impl StageKind for Random {
@@ -27,23 +44,37 @@ impl StageKind for Random {
     const SUMMARY: &'static str = "Standard normal noise: the negative control.";
 
     fn ports() -> Ports {
-        super::ports(&["evidence_train", "evidence_test"])
+        super::ports_with(&["evidence_train", "evidence_test"], &["features"])
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { draw } = self;
+        let Self { draw, r#match: _, column: _ } = self;
         key_draw(key, *draw);
+        self.scale().key(key);
         key.seed();
     }
 
+    fn leaves_unread(&self, port: &str) -> bool {
+        port == "features" && self.r#match.is_none()
+    }
+
+    fn check(&self, site: &mut CheckSite<'_>) {
+        self.scale().check(site);
+    }
+
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        super::rows(flow);
+        match self.r#match {
+            Some(_) => super::fitted_rows(flow, "features"),
+            None => super::rows(flow),
+        }
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
         let source = Source { name: "random", control: Control::Negative, evidence_derived: false };
+        let mut quantiles = None;
         put_rows(inputs, outputs, &source, |evidence| {
-            Ok(noise(inputs.seed(), Self::NAME, self.draw, evidence).collect())
+            let control = noise(inputs.seed(), Self::NAME, self.draw, evidence).collect();
+            self.scale().apply(inputs, evidence, control, &mut quantiles)
         })
     }
 }

@@ -98,19 +98,48 @@ impl ClassSums {
     #[must_use]
     pub fn balanced_accuracy(&self, multiplicity: &[u32]) -> f64 {
         let (mut sum, mut present) = (0.0, 0_u32);
-        for class in 0..self.classes {
-            let (mut rows, mut right) = (0.0, 0.0);
-            for (&times, sums) in multiplicity.iter().zip(self.sums.chunks_exact(self.classes)) {
-                let times = f64::from(times);
-                rows += times * sums[class].0;
-                right += times * sums[class].1;
-            }
+        self.totals(multiplicity.iter().map(|&times| f64::from(times)), |_, rows, right| {
             if rows > 0.0 {
                 sum += right / rows;
                 present += 1;
             }
-        }
+        });
         sum / f64::from(present)
+    }
+
+    /// Gives each class with its rows and right rows, groups weighted.
+    fn totals(
+        &self,
+        weights: impl Iterator<Item = f64> + Clone,
+        mut take: impl FnMut(usize, f64, f64),
+    ) {
+        // Two classes at once: neither of their sums waits for the others.
+        for class in (0..self.classes).step_by(2) {
+            if class + 1 < self.classes {
+                let [own, next] = self.totals_from(class, weights.clone());
+                take(class, own.0, own.1);
+                take(class + 1, next.0, next.1);
+            } else {
+                let [own] = self.totals_from(class, weights.clone());
+                take(class, own.0, own.1);
+            }
+        }
+    }
+
+    /// Rows and right rows of some classes, from the first of them.
+    fn totals_from<const N: usize>(
+        &self,
+        first: usize,
+        weights: impl Iterator<Item = f64>,
+    ) -> [(f64, f64); N] {
+        let mut totals = [(0.0, 0.0); N];
+        for (weight, sums) in weights.zip(self.sums.chunks_exact(self.classes)) {
+            for (total, own) in totals.iter_mut().zip(&sums[first..first + N]) {
+                total.0 += weight * own.0;
+                total.1 += weight * own.1;
+            }
+        }
+        totals
     }
 
     /// Balanced accuracy of the sample without each group, as [`Self::balanced_accuracy`].
@@ -162,18 +191,15 @@ impl ClassSums {
         at: [f64; 2],
     ) -> [f64; 2] {
         let (mut sum, mut present) = ([0.0; 2], 0_u32);
-        for (class, more) in rows_of_extra.iter().enumerate().filter(|(_, more)| **more > 0.0) {
-            let (mut rows, mut right) = (0.0, 0.0);
-            for (weight, sums) in weights.iter().zip(self.sums.chunks_exact(self.classes)) {
-                rows += weight * sums[class].0;
-                right += weight * sums[class].1;
+        self.totals(weights.iter().copied(), |class, rows, right| {
+            if rows_of_extra[class] > 0.0 {
+                let more = extra * rows_of_extra[class];
+                for (sum, at) in sum.iter_mut().zip(at) {
+                    *sum += (right + more * at) / (rows + more);
+                }
+                present += 1;
             }
-            let more = extra * more;
-            for (sum, at) in sum.iter_mut().zip(at) {
-                *sum += (right + more * at) / (rows + more);
-            }
-            present += 1;
-        }
+        });
         sum.map(|sum| sum / f64::from(present))
     }
 }

@@ -1,3 +1,5 @@
+use std::sync::Mutex;
+
 use super::*;
 
 /// 12 groups of five rows, two classes.
@@ -40,13 +42,14 @@ fn a_resample_depends_on_the_stream_and_its_number_alone() {
 
 #[test]
 fn as_many_groups_are_drawn_as_there_are_each_as_often_as_the_others() {
-    let mut seen = [0_u32; 7];
+    let seen = Mutex::new([0_u32; 7]);
     cluster_bootstrap(7, 4_000, &Stream::new(1, "counts"), 1, |multiplicity, values| {
         assert_eq!(multiplicity.iter().sum::<u32>(), 7);
-        seen.iter_mut().zip(multiplicity).for_each(|(seen, times)| *seen += times);
+        seen.lock().unwrap().iter_mut().zip(multiplicity).for_each(|(seen, times)| *seen += times);
         values[0] = 0.0;
     })
     .unwrap();
+    let seen = seen.into_inner().unwrap();
     // 4,000 of each in the resamples, 1 in the whole; sd about 59.
     assert!(seen.iter().all(|seen| seen.abs_diff(4_001) < 240), "{seen:?}");
 }

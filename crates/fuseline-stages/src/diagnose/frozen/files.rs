@@ -24,13 +24,16 @@ use crate::load::table::{Table, open};
 use crate::pattern::Column;
 
 /// The form of the folder of questions; raised when it changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The file that says what was asked.
 const PLAN: &str = "questions.json";
 /// Numbers of the questions that are no permutation.
 const CLEAN: i32 = -1;
 const NEUTRAL: i32 = -2;
 const CLEAN_AGAIN: i32 = -3;
+const MIXED: i32 = -4;
+/// In the order in which their answers are kept, behind those to permutations.
+const OTHERS: [i32; 4] = [CLEAN, NEUTRAL, CLEAN_AGAIN, MIXED];
 
 /// The files that define the questions.
 #[derive(Debug)]
@@ -395,6 +398,23 @@ impl QuestionFiles<'_> {
         Ok(())
     }
 
+    /// The quality of the rows that index vectors name.
+    fn permuted(&self, columns: usize, index: &[u32]) -> Vec<f64> {
+        let Examples { example_id, quality, channels, modalities, .. } = self.examples;
+        let (rows, width) = (example_id.len(), self.names.len());
+        let mut permuted = Vec::with_capacity(index.len() / columns * width);
+        for permutation in index.chunks_exact(columns * rows) {
+            for row in 0..rows {
+                for modality in 0..modalities.len() {
+                    let other = permutation[(modality % columns) * rows + row] as usize;
+                    let start = other * width + modality * channels;
+                    permuted.extend_from_slice(&quality[start..start + channels]);
+                }
+            }
+        }
+        permuted
+    }
+
     /// The mean of each column of quality over the rows where its modality is there.
     fn neutral(&self) -> Vec<f64> {
         let mut neutral = self.examples.quality.clone();
@@ -413,8 +433,8 @@ impl QuestionFiles<'_> {
 
 impl Answerer for QuestionFiles<'_> {
     fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError> {
-        let Examples { example_id, classes, quality, channels, modalities, .. } = self.examples;
-        let (rows, width) = (example_id.len(), self.names.len());
+        let Examples { example_id, classes, quality, .. } = self.examples;
+        let rows = example_id.len();
         let mut count = 1;
         match question {
             Question::Clean => {
@@ -423,20 +443,13 @@ impl Answerer for QuestionFiles<'_> {
                 self.write(&[number], quality)?;
             }
             Question::Neutral => self.write(&[NEUTRAL], &self.neutral())?,
+            Question::Mixed { columns, index } => {
+                self.write(&[MIXED], &self.permuted(*columns, index))?;
+            }
             Question::Broken { first, count: several, columns, index } => {
                 count = *several as usize;
-                let mut broken = Vec::with_capacity(count * rows * width);
-                for permutation in index.chunks_exact(columns * rows) {
-                    for row in 0..rows {
-                        for modality in 0..modalities.len() {
-                            let other = permutation[(modality % columns) * rows + row] as usize;
-                            let start = other * width + modality * channels;
-                            broken.extend_from_slice(&quality[start..start + channels]);
-                        }
-                    }
-                }
                 let numbers: Vec<i32> = (first.cast_signed()..).take(count).collect();
-                self.write(&numbers, &broken)?;
+                self.write(&numbers, &self.permuted(*columns, index))?;
             }
         }
         // Any answers will do meanwhile; a correlation must be defined.
@@ -450,8 +463,7 @@ impl Answerer for QuestionFiles<'_> {
 /// Answers from files.
 struct AnswerFiles<'a> {
     examples: &'a Examples,
-    /// questions x rows x classes: permutations, then quality as measured, held neutral and as
-    /// measured again.
+    /// questions x rows x classes: permutations, then [`OTHERS`].
     answers: Vec<f64>,
     permutations: usize,
     clean: usize,
@@ -461,7 +473,7 @@ impl<'a> AnswerFiles<'a> {
     fn read(examples: &'a Examples, settings: &Settings, path: &Path) -> Result<Self, StageError> {
         let permutations = settings.permutations as usize;
         let (rows, classes) = (examples.example_id.len(), examples.classes.len());
-        let answers = vec![f64::NAN; (permutations + 3) * rows * classes];
+        let answers = vec![f64::NAN; (permutations + OTHERS.len()) * rows * classes];
         let mut this = Self { examples, answers, permutations, clean: 0 };
         let place: BTreeMap<&str, usize> =
             examples.example_id.iter().map(String::as_str).zip(0..).collect();
@@ -484,9 +496,7 @@ impl<'a> AnswerFiles<'a> {
     fn number(&self, at: usize) -> i64 {
         match at.checked_sub(self.permutations) {
             None => at as i64,
-            Some(0) => CLEAN.into(),
-            Some(1) => NEUTRAL.into(),
-            Some(_) => CLEAN_AGAIN.into(),
+            Some(other) => OTHERS[other].into(),
         }
     }
 
@@ -505,12 +515,13 @@ impl<'a> AnswerFiles<'a> {
                 StageError::data(format!("{} of {} {what}", table.place(row), table.file))
             };
             let number = table.number(row, question)?.unwrap_or(f64::NAN);
-            let at = match number {
-                _ if number == f64::from(CLEAN) => self.permutations,
-                _ if number == f64::from(NEUTRAL) => self.permutations + 1,
-                _ if number == f64::from(CLEAN_AGAIN) => self.permutations + 2,
-                _ if number >= 0.0 && number < self.permutations as f64 => number as usize,
-                _ => return Err(wrong(format!("answers question {number}, which was not asked"))),
+            let other = OTHERS.iter().position(|other| number == f64::from(*other));
+            let at = match other {
+                Some(other) => self.permutations + other,
+                None if number >= 0.0 && number < self.permutations as f64 => number as usize,
+                None => {
+                    return Err(wrong(format!("answers question {number}, which was not asked")));
+                }
             };
             let example = table.text(row, id)?.unwrap_or_default();
             let example = *place.get(&*example).ok_or_else(|| {
@@ -542,12 +553,17 @@ impl<'a> AnswerFiles<'a> {
 impl Answerer for AnswerFiles<'_> {
     fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError> {
         let width = self.examples.example_id.len() * self.examples.classes.len();
+        let other = |number| {
+            let place = OTHERS.iter().position(|other| *other == number);
+            (self.permutations + place.expect("one of the others"), 1)
+        };
         let (at, count) = match question {
             Question::Clean => {
                 self.clean += 1;
-                (if self.clean == 1 { self.permutations } else { self.permutations + 2 }, 1)
+                other(if self.clean == 1 { CLEAN } else { CLEAN_AGAIN })
             }
-            Question::Neutral => (self.permutations + 1, 1),
+            Question::Neutral => other(NEUTRAL),
+            Question::Mixed { .. } => other(MIXED),
             Question::Broken { first, count, .. } => (*first as usize, *count as usize),
         };
         Ok(self.answers[at * width..][..count * width].to_vec())

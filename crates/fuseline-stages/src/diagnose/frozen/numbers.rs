@@ -78,6 +78,7 @@ pub(super) fn diagnose(
     let value = |sums: &NumberSums| sums.value(metric, origin).map_err(undefined);
     let gain = |sums: &NumberSums| Ok::<f64, StageError>(metric.gain(value(sums)?));
     let clean = study.ask(model, &Question::Clean)?;
+    study.rows_are_independent(model, &clean)?;
     let mut tally = NumberTally::new(&labels, clean.clone(), origin);
     let size = tally.block_size();
     let sequential = study.each_block(model, size, |predictions| {

@@ -34,7 +34,7 @@ impl Answerer for Gate<'_> {
                 answer.extend(self.row(row, [quality(row, 0), quality(row, 1)]));
             }),
             Question::Neutral => (0..rows).for_each(|row| answer.extend(self.row(row, [0.5; 2]))),
-            Question::Broken { index, columns, .. } => {
+            Question::Broken { index, columns, .. } | Question::Mixed { index, columns } => {
                 for permutation in index.chunks_exact(columns * rows) {
                     for row in 0..rows {
                         let of = |m: usize| permutation[(m % columns) * rows + row] as usize;
@@ -133,6 +133,43 @@ fn a_model_that_answers_otherwise_at_the_end_is_not_frozen() {
     let mut drifting = Gate { drift: 1e-9, ..Gate::new(&examples) };
     let found = diagnose(&examples, &tolerant, &mut drifting).unwrap();
     assert!(found.largest_drift > 0.0 && found.largest_drift < 1e-8);
+}
+
+/// A model that takes the mean quality of the batch off first, as normalisation does that was not
+/// put into evaluation mode.
+struct Centred<'a>(Gate<'a>);
+
+impl Answerer for Centred<'_> {
+    fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError> {
+        let examples = self.0.examples;
+        let rows: u32 = examples.label.len().try_into().unwrap();
+        let own: Vec<u32> = (0..rows).collect();
+        let index = match question {
+            Question::Broken { index, .. } | Question::Mixed { index, .. } => index,
+            Question::Clean | Question::Neutral => own.as_slice(),
+        };
+        let mut answer = Vec::new();
+        for permutation in index.chunks_exact(rows as usize) {
+            let quality = |row: u32| [0, 1].map(|m| examples.quality[row as usize * 2 + m]);
+            let mean = [0, 1].map(|m| {
+                permutation.iter().map(|&row| quality(row)[m]).sum::<f64>() / f64::from(rows)
+            });
+            for (row, &other) in permutation.iter().enumerate() {
+                let quality = quality(other);
+                answer.extend(self.0.row(row, [0, 1].map(|m| quality[m] - mean[m])));
+            }
+        }
+        Ok(answer)
+    }
+}
+
+#[test]
+fn a_model_that_normalises_over_the_batch_is_refused() {
+    let examples = examples(40);
+    let error = diagnose(&examples, &settings(), &mut Centred(Gate::new(&examples))).unwrap_err();
+    assert!(error.message.contains("depends on the quality of others"), "{}", error.message);
+    let tolerant = Settings { tolerance: 1.0, ..settings() };
+    diagnose(&examples, &tolerant, &mut Centred(Gate::new(&examples))).unwrap();
 }
 
 #[test]
@@ -265,7 +302,7 @@ impl Answerer for Numbers {
         Ok(match question {
             Question::Clean => (0..rows).map(|row| self.row(row, own(row))).collect(),
             Question::Neutral => (0..rows).map(|row| self.row(row, [0.0; 2])).collect(),
-            Question::Broken { index, .. } => {
+            Question::Broken { index, .. } | Question::Mixed { index, .. } => {
                 let rows = index.iter().zip((0..rows).cycle());
                 rows.map(|(from, row)| self.row(row, own(*from as usize))).collect()
             }

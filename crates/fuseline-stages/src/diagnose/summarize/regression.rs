@@ -340,7 +340,7 @@ pub(crate) fn mean_interval(
 fn resample(
     groups: usize,
     of: &Resampling,
-    statistic: impl Fn(&[u32]) -> f64,
+    statistic: impl Fn(&[u32]) -> f64 + Sync,
 ) -> Result<Resampled, StageError> {
     let stream = Stream::new(of.seed, <Summarize as fuseline_engine::StageKind>::NAME);
     let found =

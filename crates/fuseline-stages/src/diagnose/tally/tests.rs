@@ -71,15 +71,25 @@ fn pairs_count_what_permutations_count_to_the_last_bit() {
             let known = (&shifts, &first[..]);
             let pairs = Pairs::ask(&tally(), &model, &batch, permuter, *mask, known).unwrap();
             let go_on = || Ok(());
-            let asked = tally().count_each(&[], &model, &batch, &broken, go_on).unwrap();
+            let shared = &services.shared;
+            let asked = tally().count_rest(&model, &batch, &broken, shared, go_on).unwrap();
+            // Predicted in the rows' own order, without any of what spares work.
+            let mut plain = tally();
+            for which in (0..300).step_by(50).map(|start| start..start + 50) {
+                let mut predictions = vec![0.0; 50 * clean.len()];
+                broken.predict(&model, &batch, which, &mut predictions).unwrap();
+                plain.count_block(&predictions);
+            }
+            assert_eq!(counted(&asked), counted(&plain), "{scheme:?}");
             // Drawn, then found, then too many to be kept.
             let few = SharedValues::with_limit(100);
+            let drawn_again = tally().count_rest(&model, &batch, &broken, &few, go_on).unwrap();
+            assert_eq!(counted(&drawn_again), counted(&plain), "{scheme:?}");
             for shared in [&services.shared, &services.shared, &few] {
                 let mut looked_up = tally();
                 looked_up.add_block(pairs.count(shared, *permutations, go_on).unwrap());
                 assert_eq!(counted(&looked_up), counted(&asked), "{scheme:?}");
             }
-            let shared = &services.shared;
             let whole = Tally::ask(&labels, &model, &batch, &broken, shared, go_on).unwrap();
             assert_eq!(counted(&whole), counted(&asked), "{scheme:?}");
             assert_eq!(whole.clean(), clean);
@@ -99,4 +109,29 @@ fn distances_are_summed_without_rounding() {
     assert_eq!(fixed_point(0.4 * unit), 0, "rounded to the nearest");
     let outcome = Outcome::new(true, false, 1.0);
     assert_eq!((outcome.right(), outcome.flips(), outcome.shift()), (1, 0, 1 << 52));
+}
+
+#[test]
+fn counting_sees_every_row_that_breaks_the_output_law() {
+    let (rows, classes, permutations) = (70, 3, 4);
+    let labels = vec![0; rows];
+    let lawful: Vec<f64> = [0.5, 0.25, 0.25].repeat(rows * permutations);
+    let order: Vec<usize> = (0..rows).rev().collect();
+    let tiles = Tile::cut(&order, &labels, &labels, &lawful[..rows * classes], classes);
+    let keeps_law = |predictions: &[f64]| {
+        let mut block = Block::new(permutations, classes, rows);
+        tiles::count(&tiles, predictions, &mut block.correct, &mut block.each)
+    };
+    assert!(keeps_law(&lawful));
+    // The first row and the last, in the first permutation and the last.
+    for row in [0, 63, 64, rows - 1].map(|row| [row, 3 * rows + row]).concat() {
+        for (class, wrong) in [(0, f64::NAN), (1, f64::INFINITY), (2, 0.251), (1, f64::MAX)] {
+            let mut predictions = lawful.clone();
+            predictions[row * classes + class] = wrong;
+            assert!(!keeps_law(&predictions), "{wrong} in row {row}");
+        }
+        let mut predictions = lawful.clone();
+        predictions[row * classes..][..classes].copy_from_slice(&[-0.25, 1.0, 0.25]);
+        assert!(!keeps_law(&predictions), "a negative probability in row {row}");
+    }
 }

@@ -21,39 +21,70 @@ pub(super) struct Tile {
     of_class: Vec<u64>,
 }
 
-/// Cuts rows into tiles. `clean`: rows x classes.
-pub(super) fn cut(labels: &[u32], decisions: &[u32], clean: &[f64], classes: usize) -> Vec<Tile> {
-    let known = labels.chunks(TILE).zip(decisions.chunks(TILE));
-    let tile = |((labels, decisions), probabilities): ((&[u32], &[u32]), &[f64])| {
-        let mut tile = Tile {
-            label: [0; TILE],
-            before: [0; TILE],
-            clean: vec![[0.0; TILE]; classes],
-            of_class: vec![0; classes],
+impl Tile {
+    /// Cuts rows into tiles, in this order. `clean`: rows x classes.
+    pub fn cut(
+        order: &[usize],
+        labels: &[u32],
+        decisions: &[u32],
+        clean: &[f64],
+        classes: usize,
+    ) -> Vec<Self> {
+        let tile = |order: &[usize]| {
+            let mut tile = Self {
+                label: [0; TILE],
+                before: [0; TILE],
+                clean: vec![[0.0; TILE]; classes],
+                of_class: vec![0; classes],
+            };
+            for (at, &row) in order.iter().enumerate() {
+                (tile.label[at], tile.before[at]) = (labels[row].into(), decisions[row].into());
+                tile.of_class[labels[row] as usize] |= 1 << at;
+                for (lane, &p) in tile.clean.iter_mut().zip(&clean[row * classes..]) {
+                    lane[at] = p;
+                }
+            }
+            tile
         };
-        side_by_side(probabilities, &mut tile.clean);
-        for (at, (&label, &decision)) in labels.iter().zip(decisions).enumerate() {
-            (tile.label[at], tile.before[at]) = (label.into(), decision.into());
-            tile.of_class[label as usize] |= 1 << at;
-        }
-        tile
-    };
-    known.zip(clean.chunks(TILE * classes)).map(tile).collect()
+        order.chunks(TILE).map(tile).collect()
+    }
 }
 
 /// Counts predictions of at most 2,048 permutations, whose distances fit into 64 bits: permutations
-/// x rows x classes. `correct`: permutations x classes.
-pub(super) fn count(tiles: &[Tile], predictions: &[f64], correct: &mut [i64], each: &mut Each) {
+/// x rows x classes, rows in the order of the tiles. `correct`: permutations x classes.
+///
+/// True if every row keeps the output law of the host: no probability below 0, their sum within
+/// 1e-9 of 1.
+pub(super) fn count(
+    tiles: &[Tile],
+    predictions: &[f64],
+    correct: &mut [i64],
+    each: &mut Each,
+) -> bool {
     let rows = each.correct.len();
     let mut room = vec![[0.0; TILE]; tiles.first().map_or(0, |tile| tile.clean.len())];
+    // Lanes beyond the last row keep the law.
+    room.iter_mut().take(1).for_each(|lane| *lane = [1.0; TILE]);
     let counts = each.correct.chunks_mut(TILE).zip(each.flips.chunks_mut(TILE));
     let counts = counts.zip(each.shift.chunks_mut(TILE));
+    let mut keeps_law = true;
     for ((tile, ((right, flips), shift)), first) in
         tiles.iter().zip(counts).zip((0..).step_by(TILE))
     {
         let broken = &mut room;
-        wide(Permutations { tile, predictions, rows, first, correct, right, flips, shift, broken });
+        keeps_law &= wide(Permutations {
+            tile,
+            predictions,
+            rows,
+            first,
+            correct,
+            right,
+            flips,
+            shift,
+            broken,
+        });
     }
+    keeps_law
 }
 
 /// The rows of a tile under some permutations.
@@ -75,17 +106,20 @@ struct Permutations<'a> {
 }
 
 impl Work for Permutations<'_> {
-    type Output = ();
+    /// True if every row keeps the output law.
+    type Output = bool;
 
     #[inline(always)]
-    fn run(self) {
+    fn run(self) -> bool {
         let Self { tile, rows, first, broken, .. } = self;
         let (count, classes) = (self.shift.len(), tile.clean.len());
         let (mut right, mut flips, mut shift) = ([0_u64; TILE], [0_u64; TILE], [0_u64; TILE]);
+        let (mut least, mut lawful) = ([0.0_f64; TILE], [1_u64; TILE]);
         let permutations = self.predictions.chunks_exact(rows * classes);
         for (predictions, correct) in permutations.zip(self.correct.chunks_exact_mut(classes)) {
             side_by_side(&predictions[first * classes..][..count * classes], broken);
             let (mut decision, mut top, mut moved) = ([0_u64; TILE], broken[0], [0.0; TILE]);
+            let mut sum = [0.0; TILE];
             for ((broken, clean), class) in broken.iter().zip(&tile.clean).zip(0..) {
                 for at in 0..TILE {
                     // The lowest class wins a tie.
@@ -93,6 +127,8 @@ impl Work for Permutations<'_> {
                     decision[at] = if better { class } else { decision[at] };
                     top[at] = if better { broken[at] } else { top[at] };
                     moved[at] += (broken[at] - clean[at]).abs();
+                    sum[at] += broken[at];
+                    least[at] = if broken[at] < least[at] { broken[at] } else { least[at] };
                 }
             }
             let mut which = 0;
@@ -102,6 +138,8 @@ impl Work for Permutations<'_> {
                 which |= is_right << at;
                 flips[at] += u64::from(decision[at] != tile.before[at]);
                 shift[at] += fixed_point(moved[at] / 2.0);
+                // A NaN or an infinity shows in the sum.
+                lawful[at] &= u64::from((sum[at] - 1.0).abs() <= 1e-9);
             }
             for (correct, of_class) in correct.iter_mut().zip(&tile.of_class) {
                 *correct += i64::from((which & of_class).count_ones());
@@ -116,6 +154,7 @@ impl Work for Permutations<'_> {
         for (sum, add) in self.shift.iter_mut().zip(shift) {
             *sum += u128::from(add);
         }
+        least.iter().all(|&least| least >= 0.0) && lawful == [1; TILE]
     }
 }
 
