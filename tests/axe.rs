@@ -45,12 +45,22 @@ pub fn axe() -> Option<String> {
 /// Violations that axe-core finds on a page, one a line: rule, element and what to do. `script`:
 /// what [`axe`] gives.
 pub fn violations(page: &mut Page<'_>, script: &str) -> String {
+    violations_of(page, script, "")
+}
+
+/// Those of its rules about colours, which are all that another scheme of colours may break.
+pub fn violations_of_colours(page: &mut Page<'_>, script: &str) -> String {
+    violations_of(page, script, ", runOnly: ['color-contrast', 'link-in-text-block']")
+}
+
+fn violations_of(page: &mut Page<'_>, script: &str, rules: &str) -> String {
     page.evaluate(&format!("{script};0"));
-    let found = page.evaluate(
-        "axe.run(document, { resultTypes: ['violations'] }).then(found => found.violations.map(of =>
+    let options = format!("{{ resultTypes: ['violations']{rules} }}");
+    let found = page.evaluate(&format!(
+        "axe.run(document, {options}).then(found => found.violations.map(of =>
            of.nodes.slice(0, 5).map(node => of.id + ' ' + node.target.join(' ') + ': ' +
              node.failureSummary.replace(/\\s+/g, ' ').slice(0, 300)).join('\\n')).join('\\n'))",
-    );
+    ));
     match found {
         Value::String(text) => text,
         other => panic!("axe-core gave {other}"),

@@ -199,18 +199,16 @@ class Diagnosis:
         if labels.dtype.kind == "f" and not np.all(np.isfinite(labels)):
             raise FuselineError("y holds values that are not finite: leave those rows out of quality and y")
         self.classes = list(np.unique(labels)) if classes is None else list(classes)
-        place = {_key(name): number for number, name in enumerate(self.classes)}
-        number = {value: place.get(_key(value)) for value in set(labels.tolist())}
-        unknown = sorted(str(value) for value, at in number.items() if at is None)
+        numbers, unknown = self._class_numbers(labels)
         if unknown:
-            raise FuselineError(f"y has labels that are in no class: {', '.join(unknown[:5])}")
+            raise FuselineError(f"y has labels that are in no class: {unknown}")
         fractional = labels.dtype.kind == "f" and bool(np.any(labels % 1))
         most = 20 if fractional else 100
         if classes is None and labels.dtype.kind == "f" and len(self.classes) > most:
             raise FuselineError(
                 f"y has {len(self.classes)} different numbers: these are no classes; score=\"mae\" or another metric takes numbers"
             )
-        self._label = np.array([number[value] for value in labels.tolist()], dtype=np.uint32)
+        self._label = numbers.astype(np.uint32)
         there = np.ones((rows, width), dtype=bool) if available is None else np.asarray(available, dtype=bool)
         self._expect("available", there.shape, (rows, width))
         self._available = there
@@ -488,17 +486,22 @@ class Diagnosis:
         self._write(answer.data.cast("B"))
         self._asked = None
 
-    def _numbers(self, decisions: NDArray[Any]) -> NDArray[Any]:
-        """Class numbers of decisions that are given as classes."""
+    def _class_numbers(self, values: NDArray[Any]) -> tuple[NDArray[np.int64], str]:
+        """The numbers of the classes that values name, -1 for those that name none; and the first few of these, in words."""
         place = {_key(name): number for number, name in enumerate(self.classes)}
-        values, inverse = np.unique(decisions, return_inverse=True)
-        unknown = [str(value) for value in values.tolist() if _key(value) not in place]
+        each = values.ravel().tolist()
+        number = {value: place.get(_key(value), -1) for value in set(each)}
+        unknown = sorted({str(value) for value, at in number.items() if at < 0})
+        return np.array([number[value] for value in each], dtype=np.int64).reshape(values.shape), ", ".join(unknown[:5])
+
+    def _numbers(self, decisions: NDArray[Any]) -> NDArray[np.int64]:
+        """Class numbers of decisions that are given as classes."""
+        numbers, unknown = self._class_numbers(decisions)
         if unknown:
             fractions = decisions.dtype.kind == "f" and bool(np.any(decisions % 1))
             hint = ": one number a row is a decision, and probabilities are (rows, classes)" if fractions else ""
-            raise FuselineError(f"the model decides for {', '.join(unknown[:5])}, and y has no such class{hint}")
-        numbers = np.array([place[_key(value)] for value in values.tolist()])
-        return numbers[inverse].reshape(decisions.shape)
+            raise FuselineError(f"the model decides for {unknown}, and y has no such class{hint}")
+        return numbers
 
     def result(self) -> Result:
         """What the answers come to, once all questions are answered."""

@@ -3,12 +3,15 @@
 mod book;
 mod deny;
 mod outputs;
+mod programs;
 mod soak;
 mod words;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+
+use programs::Job;
 
 const USAGE: &str = "\
 usage: cargo xtask TASK
@@ -73,33 +76,49 @@ fn demo() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// The jobs that take longest, and are begun first.
+const LONG: [&str; 3] = ["tests/stories", PYTHON, "fuseline-host/check"];
+const PYTHON: &str = "python";
+
 fn test() -> Result<(), Box<dyn Error>> {
     let root = root()?;
     // The end-to-end tests run the real command with real plugins, which `cargo test` alone would
     // not build.
     run(cargo(&root).args(["build", "--workspace"]))?;
-    run(cargo(&root).args(["test", "--workspace"]))?;
-    python(&root)?;
-    vscode(&root)
+    let mut jobs = programs::build(cargo(&root))?;
+    // The longest first, beside which the others fit.
+    jobs.extend(python(&root)?);
+    jobs.extend(vscode(&root)?);
+    jobs.sort_by_key(|job| !LONG.contains(&job.name()));
+    let mut documentation = cargo(&root);
+    documentation.args(["test", "--quiet", "--workspace", "--doc"]);
+    jobs.push(Job::new("documentation", vec![documentation]));
+    let folder = target()?.join("test-output");
+    std::fs::create_dir_all(&folder)?;
+    programs::run(jobs, &folder)
 }
 
 /// The tests of the extension for VS Code against the command that was built, and its package;
 /// skipped, with a notice, where there is no npm.
-fn vscode(root: &Path) -> Result<(), Box<dyn Error>> {
+fn vscode(root: &Path) -> Result<Option<Job>, Box<dyn Error>> {
     if Command::new("npm").arg("--version").output().is_err() {
-        return skip("editor", "the extension for VS Code", "npm");
+        skip("editor", "the extension for VS Code", "npm")?;
+        return Ok(None);
     }
     let command = target()?.join("debug/fuseline");
-    let npm = |arguments: &[&str]| {
-        run(Command::new("npm")
-            .current_dir(root.join("editors/vscode"))
-            .env("FUSELINE", &command)
-            .args(arguments))
+    let npm = |arguments: &str| {
+        let mut npm = Command::new("npm");
+        npm.current_dir(root.join("editors/vscode")).env("FUSELINE", &command);
+        npm.args(arguments.split(' '));
+        npm
     };
-    npm(&["ci", "--no-audit", "--no-fund", "--loglevel=error"])?;
-    npm(&["run", "--silent", "check"])?;
-    npm(&["test", "--silent"])?;
-    npm(&["run", "--silent", "package"])
+    let programs = [
+        "ci --no-audit --no-fund --loglevel=error",
+        "run --silent check",
+        "test --silent",
+        "run --silent package",
+    ];
+    Ok(Some(Job::new("editors/vscode", programs.map(npm).into())))
 }
 
 /// Says that tests are left out, unless `FUSELINE_REQUIRE` names them.
@@ -117,30 +136,33 @@ fn skip(name: &str, tests: &str, missing: &str) -> Result<(), Box<dyn Error>> {
 
 /// The tests of the Python package, with the command that was built; skipped, with a notice, where
 /// Python lacks what they need.
-fn python(root: &Path) -> Result<(), Box<dyn Error>> {
+fn python(root: &Path) -> Result<Option<Job>, Box<dyn Error>> {
     let there = Command::new("python3").args(["-c", "import numpy, pytest"]).output();
     if !there.is_ok_and(|ran| ran.status.success()) {
-        return skip("python", "the Python package", "python3 with numpy and pytest");
+        skip("python", "the Python package", "python3 with numpy and pytest")?;
+        return Ok(None);
     }
-    let tests = |python: &str, tests: &str| -> Result<(), Box<dyn Error>> {
-        run(Command::new(python)
-            .current_dir(root.join("python"))
-            .env("FUSELINE_BINARY", target()?.join("debug/fuseline"))
-            .env("PYTHONPATH", root.join("python"))
-            .args(["-m", "pytest", "--quiet", tests]))
+    let folder = root.join("python");
+    let binary = target()?.join("debug/fuseline");
+    let tests = |python: &str, tests: &str| {
+        let mut pytest = Command::new(python);
+        pytest.current_dir(&folder).env("FUSELINE_BINARY", &binary).env("PYTHONPATH", &folder);
+        pytest.args(["-m", "pytest", "--quiet", tests]);
+        pytest
     };
-    tests("python3", "tests")?;
+    let mut programs = vec![tests("python3", "tests")];
     // The torch of PyPI is 6 GB; Debian's goes with the system's Python.
     let has_torch = |python: &&str| {
         let there = Command::new(python).args(["-c", "import torch, pytest"]).output();
         there.is_ok_and(|ran| ran.status.success())
     };
     match ["python3", "/usr/bin/python3"].iter().find(|python| has_torch(python)) {
-        // It ran with the others.
-        Some(&"python3") => Ok(()),
-        Some(python) => tests(python, "tests/test_torch.py"),
-        None => skip("torch", "models of torch", "python3 with torch and pytest"),
+        // It is tested with the others.
+        Some(&"python3") => {}
+        Some(python) => programs.push(tests(python, "tests/test_torch.py")),
+        None => skip("torch", "models of torch", "python3 with torch and pytest")?,
     }
+    Ok(Some(Job::new(PYTHON, programs)))
 }
 
 /// The command and its rules as a wheel, and the size of each of its parts.

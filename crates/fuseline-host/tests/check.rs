@@ -9,7 +9,7 @@ mod table;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{RULES, library};
+use common::{RULES, file};
 use fuseline_host::check::{CheckReport, Given, Verdict, check};
 use fuseline_host::scaffold::{Language, new_rule};
 use fuseline_host::worker::{WORKER_ARGUMENT, WorkerProgram, WorkerSettings};
@@ -45,7 +45,7 @@ fn passes(path: &Path) {
 #[test]
 fn the_rules_in_the_box_keep_every_promise() {
     for name in RULES {
-        passes(&library().find(name).unwrap().path);
+        passes(&file(name).path);
     }
 }
 
@@ -136,7 +136,7 @@ fn every_broken_promise_is_told() {
 #[test]
 fn what_is_no_plugin_is_told_without_running_it() {
     let folder = tempfile::tempdir().unwrap();
-    let lr = std::fs::read(library().find("lr").unwrap().path).unwrap();
+    let lr = std::fs::read(file("lr").path).unwrap();
     // The same file for another architecture, by its ELF header alone.
     let mut other = lr.clone();
     other[18..20].copy_from_slice(&183_u16.to_le_bytes());

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Numbers, RULES, Rows, defaults, library, rule, shuffled};
+use common::{Numbers, RULES, Rows, defaults, file, library, rule, shuffled};
 use fuseline_host::{HostError, Isolation, Lock, RuleCode, StopSignal};
 
 const SHAPES: [(usize, usize, usize); 4] = [(240, 3, 2), (150, 2, 4), (90, 1, 2), (60, 5, 3)];
@@ -241,7 +241,7 @@ fn a_stopped_fit_says_that_it_was_cancelled() {
 fn a_file_that_has_changed_is_not_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("libfuseline_rule_mean.so");
-    let original = library().find("mean").unwrap().path;
+    let original = file("mean").path;
     std::fs::copy(&original, &path).unwrap();
     let library = fuseline_host::PluginLibrary::new(vec![folder.path().to_owned()]);
     let file = library.find("mean").unwrap();
@@ -256,13 +256,13 @@ fn a_file_that_has_changed_is_not_loaded() {
 fn a_plugin_that_is_not_as_locked_is_refused_with_both_digests() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fuseline.lock");
-    let mean = library().find("mean").unwrap();
+    let mean = file("mean");
     std::fs::write(&path, Lock::pin([(&mean, "1.0.0".to_owned())], None).text()).unwrap();
     let lock = Lock::read(&path).unwrap().unwrap();
     assert_eq!(lock, Lock::pin([(&mean, "1.0.0".to_owned())], None));
     assert_eq!(library().with_lock(lock).find("mean").unwrap(), mean);
 
-    let moe = library().find("moe").unwrap().digest;
+    let moe = file("moe").digest;
     let changed = fuseline_host::PluginFile { digest: moe, ..mean.clone() };
     let changed = Lock::pin([(&changed, "1.0.0".to_owned())], None);
     let error = library().with_lock(changed.clone()).find("mean").unwrap_err().to_string();

@@ -5,7 +5,7 @@
 
 mod fixture;
 
-use fuseline_tests::axe::{axe, violations};
+use fuseline_tests::axe::{axe, violations, violations_of_colours};
 use fuseline_tests::devtools::{Browser, Page};
 use fuseline_tests::{Need, skip};
 use serde_json::Value;
@@ -59,9 +59,14 @@ fn axe_finds_no_violation_in_light_and_dark() {
     let Some(script) = axe() else { return };
     in_browser(|name, page| {
         page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })");
+        // Rows of a table are alike: what is wrong with one is wrong with the first ones.
+        page.evaluate(
+            "document.querySelectorAll('tbody').forEach(table => \
+             Array.from(table.rows).slice(40).forEach(row => row.remove()))",
+        );
         assert_eq!(violations(page, &script), "", "{name}");
         page.prefer_dark();
-        assert_eq!(violations(page, &script), "", "{name} in the dark");
+        assert_eq!(violations_of_colours(page, &script), "", "{name} in the dark");
     });
 }
 
@@ -71,6 +76,9 @@ fn axe_sees_what_is_wrong_with_a_page() {
     on_stressid(|page| {
         page.evaluate("document.documentElement.removeAttribute('lang')");
         assert!(violations(page, &script).contains("html-has-lang"));
+        assert_eq!(violations_of_colours(page, &script), "");
+        page.evaluate("document.querySelector('p').style = 'color: #eee; background: #fff'");
+        assert!(violations_of_colours(page, &script).contains("color-contrast"));
     });
 }
 

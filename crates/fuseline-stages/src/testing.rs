@@ -1,6 +1,7 @@
 //! Shared by the tests of stage kinds: small artifacts, and running a kind on artifacts in memory.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use arrow::util::display::array_value_to_string;
 use fuseline_artifact::{AnyTable, Cohort, Evidence, Quality};
@@ -9,11 +10,16 @@ use fuseline_engine::{Inputs, InputsBuilder, Kind, Outputs, Services, StageError
 use fuseline_host::{Isolation, PluginLibrary};
 use serde_json::Value;
 
-/// Services with the fusion rules in the folder of the test's executable.
+/// Services with the fusion rules in the folder of the test's executable, which are read once: their
+/// files are a hundred megabytes.
 pub(crate) fn services() -> Services {
-    let executable = std::env::current_exe().unwrap();
+    static RULES: OnceLock<PluginLibrary> = OnceLock::new();
+    let rules = RULES.get_or_init(|| {
+        let executable = std::env::current_exe().unwrap();
+        PluginLibrary::new(vec![executable.parent().unwrap().to_owned()])
+    });
     Services {
-        plugins: PluginLibrary::new(vec![executable.parent().unwrap().to_owned()]),
+        plugins: rules.clone(),
         isolation: Some(Isolation::InProcess),
         files: FileDigests::default(),
         shared: Default::default(),

@@ -13,7 +13,7 @@ mod study;
 mod batch;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -27,6 +27,9 @@ fn main() -> ExitCode {
     if let Some(code) = worker::run_if_asked() {
         return code;
     }
+    if std::env::var_os(BUILT).is_none() {
+        return run_apart();
+    }
     let folder = tempfile::tempdir().expect("a temporary folder");
     the_example_runs_a_study_and_reads_its_findings(folder.path());
     an_inspection_says_of_every_action_whether_it_is_cached(folder.path());
@@ -36,10 +39,25 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// The variable of [`built`].
+const BUILT: &str = "FUSELINE_LIBRARY_TEST_BUILT";
+
+/// Runs this program again from a folder of its own. Beside the programs of tests lie rules, too:
+/// those that `cargo test` builds, which are others than those of the command where the two were
+/// built with other flags. Apart from them, only the command's are found.
+fn run_apart() -> ExitCode {
+    let program = std::env::current_exe().expect("a program knows itself");
+    let built = program.ancestors().nth(2).expect("tests lie in target/PROFILE/deps");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
+    let apart = folder.path().join("library");
+    std::fs::hard_link(&program, &apart).expect("both lie in the target folder");
+    let status = Command::new(apart).env(BUILT, built).status().expect("it can be started");
+    if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 /// The folder of programs and plugins that `cargo build` makes.
 fn built() -> PathBuf {
-    let program = std::env::current_exe().expect("a program knows itself");
-    program.ancestors().nth(2).expect("tests lie in target/PROFILE/deps").to_owned()
+    std::env::var_os(BUILT).expect("it is set for what runs apart").into()
 }
 
 /// The study on made-up data.

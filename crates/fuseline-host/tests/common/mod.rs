@@ -10,8 +10,9 @@
 mod rows;
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
-use fuseline_host::{Batch, BatchColumns, Isolation, Params, PluginLibrary, Rule};
+use fuseline_host::{Batch, BatchColumns, Isolation, Params, PluginFile, PluginLibrary, Rule};
 
 pub use rows::{Numbers, Rows};
 
@@ -40,13 +41,26 @@ pub fn plugin_folder() -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().to_owned()
 }
 
+/// The built-in rules, without what a test sets for itself.
 pub fn library() -> PluginLibrary {
     PluginLibrary::new(vec![plugin_folder()])
 }
 
+/// The built-in rules, read once for all the tests of a program: their files are a hundred
+/// megabytes.
+fn shared_library() -> &'static PluginLibrary {
+    static LIBRARY: OnceLock<PluginLibrary> = OnceLock::new();
+    LIBRARY.get_or_init(library)
+}
+
+/// The file of a built-in rule.
+pub fn file(name: &str) -> PluginFile {
+    shared_library().find(name).unwrap()
+}
+
+/// A built-in rule in this process.
 pub fn rule(name: &str) -> Rule {
-    let library = library();
-    library.load(&library.find(name).unwrap(), Isolation::InProcess).unwrap()
+    shared_library().load(&file(name), Isolation::InProcess).unwrap()
 }
 
 pub fn defaults(rule: &Rule) -> Params {

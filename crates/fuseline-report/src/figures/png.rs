@@ -181,7 +181,9 @@ fn encode(pixels: &Pixmap) -> Vec<u8> {
     for line in pixels.data().chunks_exact(row) {
         // As it is, without a filter: areas of one colour pack well so.
         lines.push(0);
-        lines.extend(line.chunks_exact(4).flat_map(|pixel| &pixel[..3]));
+        for pixel in line.chunks_exact(4) {
+            lines.extend_from_slice(&pixel[..3]);
+        }
     }
     chunk(&mut file, b"IDAT", &miniz_oxide::deflate::compress_to_vec_zlib(&lines, 6));
     chunk(&mut file, b"IEND", &[]);

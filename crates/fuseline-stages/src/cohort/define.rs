@@ -26,8 +26,18 @@ use crate::pattern::{Column, Pattern};
 /// Words that often stand for a label that nobody knows, in lower case. Texts without a letter or a
 /// digit are taken for such words, too.
 const PLACEHOLDERS: [&str; 12] = [
-    "unknown", "missing", "undefined", "unlabeled", "unlabelled", "not available", "n.a.", "n.a",
-    "nat", "\\n", "#value!", "#ref!",
+    "unknown",
+    "missing",
+    "undefined",
+    "unlabeled",
+    "unlabelled",
+    "not available",
+    "n.a.",
+    "n.a",
+    "nat",
+    "\\n",
+    "#value!",
+    "#ref!",
 ];
 
 /// Maximum number of listed label texts.
