@@ -80,7 +80,7 @@ pub fn run(jobs: Vec<Job>, folder: &Path) -> Result<(), Box<dyn Error>> {
                         Err(error) => (format!("{error}\n"), false),
                     };
                     let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                    show(&name, &text, is_sound);
+                    show(&name, &text);
                     if !is_sound {
                         failed.push(name);
                     }
@@ -112,13 +112,11 @@ fn run_job(job: Job, file: &Path) -> Result<(String, bool), Box<dyn Error>> {
     Ok((text, is_sound))
 }
 
-/// Shows the last line of what went well, and all of what did not.
-fn show(name: &str, text: &str, is_sound: bool) {
-    let last = || text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+/// Shows what a job has said, under its name.
+fn show(name: &str, text: &str) {
     #[expect(clippy::print_stdout, reason = "the answer that the person asked for")]
-    match is_sound {
-        true => println!("{name}: {}", last()),
-        false => println!("{name}:\n{text}"),
+    {
+        println!("     Running {name}\n{text}");
     }
 }
 
