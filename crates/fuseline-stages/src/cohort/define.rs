@@ -26,8 +26,18 @@ use crate::pattern::{Column, Pattern};
 /// Words that often stand for a label that nobody knows, in lower case. Texts without a letter or a
 /// digit are taken for such words, too.
 const PLACEHOLDERS: [&str; 12] = [
-    "unknown", "missing", "undefined", "unlabeled", "unlabelled", "not available", "n.a.", "n.a",
-    "nat", "\\n", "#value!", "#ref!",
+    "unknown",
+    "missing",
+    "undefined",
+    "unlabeled",
+    "unlabelled",
+    "not available",
+    "n.a.",
+    "n.a",
+    "nat",
+    "\\n",
+    "#value!",
+    "#ref!",
 ];
 
 /// Maximum number of listed label texts.
@@ -431,8 +441,9 @@ fn caution_of_placeholders(cohort: &Cohort, outputs: &mut Outputs) {
             || PLACEHOLDERS.contains(&name.to_lowercase().as_str());
         if is_placeholder {
             let examples = cohort.label.iter().filter(|&&label| label == class).count();
+            let plural = if examples == 1 { "" } else { "s" };
             outputs.caution(format!(
-                "the label text {name:?} is a class of its own, of {examples} examples: where it \
+                "the label text {name:?} is a class of its own, of {examples} example{plural}: where it \
                  stands for a missing label, write table: {{ missing: [..., {name:?}] }}"
             ));
         }

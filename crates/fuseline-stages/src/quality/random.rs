@@ -1,7 +1,9 @@
 //! `quality.random`: noise, the negative control.
 
 use fuseline_artifact::Control;
-use fuseline_engine::{CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::{
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -34,10 +34,10 @@ impl Scale<'_> {
 
     pub fn check(&self, site: &mut CheckSite<'_>) {
         match (self.measured, self.column) {
-            (None, Some(_)) => site.report(
-                Problem::new("column", "nothing reads this column")
-                    .hint("match: quality.column gives the control the distribution of the column"),
-            ),
+            (None, Some(_)) => site
+                .report(Problem::new("column", "nothing reads this column").hint(
+                    "match: quality.column gives the control the distribution of the column",
+                )),
             (Some(_), _) if !site.inputs.contains(&"features") => site.report(
                 Problem::new("match", "the column is one of the features, and none are given")
                     .hint("give the stage the features: `inputs: { features: ... }`"),
