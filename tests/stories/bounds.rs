@@ -36,6 +36,16 @@ fn bounded(lab: &Lab, arguments: &[&str]) -> Ran {
 }
 
 #[test]
+fn a_small_stack_of_the_shell_is_enough() {
+    let lab = Lab::new();
+    lab.write("workflow.yaml", INCLUDES.replace("include: [FILE]\n", ""));
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -s 64 && exec \"$@\"", "sh"]).arg(fuseline());
+    command.args(["run", "workflow.yaml", "--out", "out"]).current_dir(lab.path(""));
+    Ran(command.output().expect("a shell can be started")).exits(0);
+}
+
+#[test]
 fn only_a_file_that_is_part_of_a_workflow_is_included() {
     let lab = Lab::new();
     lab.write("secret", "root:$6$salt$hash:19000:0:99999:7:::\nalice:!:19000::::::\n");

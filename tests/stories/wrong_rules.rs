@@ -37,6 +37,7 @@ const CASES: &[(&str, Outcome)] = &[
     ("swallows_sigsegv.c", Fails("does not predict row")),
     ("detects_check.c", Fails("does not predict row")),
     ("first_call_differs.c", Fails("does not predict row")),
+    ("hides_quality.c", Fails("declares that it does not read quality")),
     // Their remembered state and files are absent.
     ("labels_through_static.c", Right(Truth::Mean)),
     ("permutation_detector_shm.c", Right(Truth::Weighted)),
@@ -182,7 +183,8 @@ fn every_case_is_tried() {
     for entry in std::fs::read_dir(cases()).expect("the folder is there").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_rule = name.ends_with(".c") || name.ends_with(".py");
-        assert!(!is_rule || tried.contains(&&*name) || name == "p_busy.py", "{name} is not tried");
+        let has_own_test = ["p_busy.py", "never_fits.c"].contains(&&*name);
+        assert!(!is_rule || tried.contains(&&*name) || has_own_test, "{name} is not tried");
     }
 }
 
@@ -201,6 +203,17 @@ fn a_script_that_never_answers_costs_its_timeout() {
     ran.exits(1);
     assert!(ran.stderr().contains("timeout of 4 s"), "{}", ran.stderr());
     assert_eq!(finding(&lab), None);
+}
+
+#[test]
+fn the_check_of_a_rule_that_never_answers_ends_with_its_time() {
+    let lab = lab("never_fits.c");
+    let checked = lab.run(["plugin", "check", "rules/case.so", "--timeout", "3s"]);
+    checked.exits(1);
+    let words = checked.stdout();
+    assert!(words.contains("`limits.call`, a fifth of --timeout"), "{words}");
+    assert!(words.contains("the 3 s for all checks are over; --timeout gives more"), "{words}");
+    lab.run(["plugin", "check", "rules/case.so", "--timeout", "0s"]).exits(2);
 }
 
 #[test]

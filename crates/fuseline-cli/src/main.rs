@@ -28,7 +28,19 @@ fn main() -> ExitCode {
         return code;
     }
     report_large_files();
-    end(run())
+    end(run_on_own_stack())
+}
+
+/// Stack of the command: that of the main thread is what `ulimit -s` grants, be it 64 KiB.
+const STACK_BYTES: usize = 8 << 20;
+
+fn run_on_own_stack() -> Exit {
+    let thread = std::thread::Builder::new().name("main".to_owned()).stack_size(STACK_BYTES);
+    match thread.spawn(run) {
+        Ok(running) => running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        // No thread more is granted either.
+        Err(_) => run(),
+    }
 }
 
 fn run() -> Exit {

@@ -441,8 +441,9 @@ fn caution_of_placeholders(cohort: &Cohort, outputs: &mut Outputs) {
             || PLACEHOLDERS.contains(&name.to_lowercase().as_str());
         if is_placeholder {
             let examples = cohort.label.iter().filter(|&&label| label == class).count();
+            let plural = if examples == 1 { "" } else { "s" };
             outputs.caution(format!(
-                "the label text {name:?} is a class of its own, of {examples} examples: where it \
+                "the label text {name:?} is a class of its own, of {examples} example{plural}: where it \
                  stands for a missing label, write table: {{ missing: [..., {name:?}] }}"
             ));
         }

@@ -41,7 +41,7 @@ pub struct Aligned {
     r#match: Option<Measured>,
     /// Only with `match`: the column, called quality when left out.
     #[serde(default)]
-    column: Option<String>,
+    match_column: Option<String>,
 }
 
 fn full() -> f64 {
@@ -50,14 +50,14 @@ fn full() -> f64 {
 
 impl Aligned {
     fn control(&self) -> PositiveControl<'_> {
-        let Self { alpha, modalities, draw, r#match, column } = self;
+        let Self { alpha, modalities, draw, r#match, match_column } = self;
         PositiveControl {
             name: "aligned",
             kind: Self::NAME,
             alpha: *alpha,
             modalities: modalities.as_deref(),
             draw: *draw,
-            scale: Scale { measured: *r#match, column: column.as_deref() },
+            scale: Scale { measured: *r#match, column: match_column.as_deref() },
         }
     }
 }

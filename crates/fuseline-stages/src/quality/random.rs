@@ -28,12 +28,12 @@ pub struct Random {
     r#match: Option<Measured>,
     /// Only with `match`: the column, called quality when left out.
     #[serde(default)]
-    column: Option<String>,
+    match_column: Option<String>,
 }
 
 impl Random {
     fn scale(&self) -> Scale<'_> {
-        Scale { measured: self.r#match, column: self.column.as_deref() }
+        Scale { measured: self.r#match, column: self.match_column.as_deref() }
     }
 }
 
@@ -48,7 +48,7 @@ impl StageKind for Random {
     }
 
     fn key(&self, key: &mut KeyWriter<'_>) {
-        let Self { draw, r#match: _, column: _ } = self;
+        let Self { draw, r#match: _, match_column: _ } = self;
         key_draw(key, *draw);
         self.scale().key(key);
         key.seed();

@@ -28,14 +28,14 @@ impl Scale<'_> {
     pub fn key(&self, key: &mut KeyWriter<'_>) {
         if let Some(measured) = self.measured {
             key.field("match", &measured);
-            key.field("column", &self.column);
+            key.field("match_column", &self.column);
         }
     }
 
     pub fn check(&self, site: &mut CheckSite<'_>) {
         match (self.measured, self.column) {
             (None, Some(_)) => site
-                .report(Problem::new("column", "nothing reads this column").hint(
+                .report(Problem::new("match_column", "nothing reads this column").hint(
                     "match: quality.column gives the control the distribution of the column",
                 )),
             (Some(_), _) if !site.inputs.contains(&"features") => site.report(
@@ -72,7 +72,7 @@ impl Scale<'_> {
         control: &[f64],
     ) -> Result<Quantiles, StageError> {
         let name = self.column.unwrap_or("quality");
-        let features = features_with(inputs, name)?;
+        let features = features_with(inputs, name).map_err(|error| error.at("match_column"))?;
         let column = features.columns.iter().find(|(column, _)| column == name);
         let mut place = Finder::new(&features.example_id);
         let mut measured: Vec<f64> = Vec::new();

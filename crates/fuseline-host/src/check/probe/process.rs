@@ -2,14 +2,10 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use super::{Answer, FAILED, SKIPPED, locale};
 use crate::image::Image;
 use crate::worker::{ProbeEnd, Worker, WorkerLimits, WorkerSettings};
-
-/// Longer than this, a probe hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs a probe in a worker's process, which starts in an empty folder and must leave it empty. The
 /// folder is the only place where the sandbox lets it write.
@@ -21,14 +17,12 @@ pub(crate) fn in_worker(image: &Image, settings: &WorkerSettings, name: &str) ->
         Ok(folder) => folder,
         Err(error) => return cannot(error),
     };
-    let mut settings = settings.clone();
-    settings.limits.call = PATIENCE;
     let ask = |locales: Option<&Path>| {
         let own = [("HOME", folder.path()), ("TMPDIR", folder.path())];
         let locales = locales.map(|locales| ("LOCPATH", locales));
         let environment: Vec<_> = own.into_iter().chain(locales).collect();
         let probe = (name, folder.path(), &environment[..]);
-        Worker::probe(image, &settings, probe)
+        Worker::probe(image, settings, probe)
             .map_or_else(cannot, |ended| answer(ended, &settings.limits))
     };
     let said = match ask(None) {
@@ -49,7 +43,7 @@ pub(crate) fn in_worker(image: &Image, settings: &WorkerSettings, name: &str) ->
 
 fn answer(ProbeEnd { status, printed, words }: ProbeEnd, limits: &WorkerLimits) -> Answer {
     let Some(status) = status else {
-        return Answer::Fail(format!("it did not end within {PATIENCE:?}"));
+        return Answer::Fail(format!("it did not end within {:?}", limits.call));
     };
     match status.code() {
         Some(0) if printed.is_empty() => Answer::Pass,

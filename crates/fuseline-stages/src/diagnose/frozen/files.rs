@@ -32,8 +32,7 @@ const CLEAN: i32 = -1;
 const NEUTRAL: i32 = -2;
 const CLEAN_AGAIN: i32 = -3;
 const MIXED: i32 = -4;
-/// In the order in which their answers are kept, behind those to permutations.
-const OTHERS: [i32; 4] = [CLEAN, NEUTRAL, CLEAN_AGAIN, MIXED];
+const OTHERS: usize = 4;
 
 /// The files that define the questions.
 #[derive(Debug)]
@@ -463,7 +462,7 @@ impl Answerer for QuestionFiles<'_> {
 /// Answers from files.
 struct AnswerFiles<'a> {
     examples: &'a Examples,
-    /// questions x rows x classes: permutations, then [`OTHERS`].
+    /// questions x rows x classes: permutations, then the [`OTHERS`], from -1 downwards.
     answers: Vec<f64>,
     permutations: usize,
     clean: usize,
@@ -473,7 +472,7 @@ impl<'a> AnswerFiles<'a> {
     fn read(examples: &'a Examples, settings: &Settings, path: &Path) -> Result<Self, StageError> {
         let permutations = settings.permutations as usize;
         let (rows, classes) = (examples.example_id.len(), examples.classes.len());
-        let answers = vec![f64::NAN; (permutations + OTHERS.len()) * rows * classes];
+        let answers = vec![f64::NAN; (permutations + OTHERS) * rows * classes];
         let mut this = Self { examples, answers, permutations, clean: 0 };
         let place: BTreeMap<&str, usize> =
             examples.example_id.iter().map(String::as_str).zip(0..).collect();
@@ -493,10 +492,19 @@ impl<'a> AnswerFiles<'a> {
         Ok(this)
     }
 
+    /// The number of the question whose answers are kept at a place.
     fn number(&self, at: usize) -> i64 {
         match at.checked_sub(self.permutations) {
             None => at as i64,
-            Some(other) => OTHERS[other].into(),
+            Some(other) => -1 - other as i64,
+        }
+    }
+
+    /// The place of the answers to a question, by its number.
+    fn place(&self, number: i32) -> usize {
+        match usize::try_from(number) {
+            Ok(permutation) => permutation,
+            Err(_) => self.permutations + number.unsigned_abs() as usize - 1,
         }
     }
 
@@ -515,14 +523,11 @@ impl<'a> AnswerFiles<'a> {
                 StageError::data(format!("{} of {} {what}", table.place(row), table.file))
             };
             let number = table.number(row, question)?.unwrap_or(f64::NAN);
-            let other = OTHERS.iter().position(|other| number == f64::from(*other));
-            let at = match other {
-                Some(other) => self.permutations + other,
-                None if number >= 0.0 && number < self.permutations as f64 => number as usize,
-                None => {
-                    return Err(wrong(format!("answers question {number}, which was not asked")));
-                }
-            };
+            let asked = -(OTHERS as f64)..self.permutations as f64;
+            if number.fract() != 0.0 || !asked.contains(&number) {
+                return Err(wrong(format!("answers question {number}, which was not asked")));
+            }
+            let at = self.place(number as i32);
             let example = table.text(row, id)?.unwrap_or_default();
             let example = *place.get(&*example).ok_or_else(|| {
                 wrong(format!("is of example {example}, which was not asked about"))
@@ -553,19 +558,16 @@ impl<'a> AnswerFiles<'a> {
 impl Answerer for AnswerFiles<'_> {
     fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError> {
         let width = self.examples.example_id.len() * self.examples.classes.len();
-        let other = |number| {
-            let place = OTHERS.iter().position(|other| *other == number);
-            (self.permutations + place.expect("one of the others"), 1)
-        };
-        let (at, count) = match question {
+        let (number, count) = match question {
             Question::Clean => {
                 self.clean += 1;
-                other(if self.clean == 1 { CLEAN } else { CLEAN_AGAIN })
+                (if self.clean == 1 { CLEAN } else { CLEAN_AGAIN }, 1)
             }
-            Question::Neutral => other(NEUTRAL),
-            Question::Mixed { .. } => other(MIXED),
-            Question::Broken { first, count, .. } => (*first as usize, *count as usize),
+            Question::Neutral => (NEUTRAL, 1),
+            Question::Mixed { .. } => (MIXED, 1),
+            Question::Broken { first, count, .. } => (first.cast_signed(), *count as usize),
         };
+        let at = self.place(number);
         Ok(self.answers[at * width..][..count * width].to_vec())
     }
 }
