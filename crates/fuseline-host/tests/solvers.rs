@@ -1,7 +1,6 @@
 //! The rules that are fitted by L-BFGS, beside scipy's L-BFGS-B from the same start
 //! (tests/fixtures/solvers.py).
 #![expect(clippy::unwrap_used, reason = "a helper of a test ends the test")]
-#![expect(clippy::print_stdout, reason = "the comparison is read with --nocapture")]
 
 mod common;
 
