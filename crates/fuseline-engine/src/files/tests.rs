@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::UNIX_EPOCH;
 
 use super::*;
@@ -21,9 +22,11 @@ impl Source {
         self.folder.path().join("data.csv")
     }
 
-    /// The digest at a time, as a later run with the same memo would find it.
+    /// The digest so long after the file changed, as a later run with the same memo would find it.
     fn digest_after(&self, seconds: u64) -> Digest {
-        self.files.look_up(&self.path(), SystemTime::now() + Duration::from_secs(seconds)).unwrap()
+        let metadata = fs::metadata(self.path()).unwrap();
+        let changed = metadata.mtime().max(metadata.ctime()).cast_unsigned();
+        self.files.look_up(&self.path(), UNIX_EPOCH + Duration::from_secs(changed + seconds)).unwrap()
     }
 
     fn remembered(&self) -> usize {
