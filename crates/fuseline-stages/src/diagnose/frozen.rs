@@ -275,9 +275,9 @@ pub fn diagnose(
         return numbers::diagnose(&study, model, metric, values);
     }
     let clean = study.ask(model, &Question::Clean)?;
-    study.rows_are_independent(model, &clean)?;
     let (tally, sequential) = study.count(model, &clean)?;
     let neutral = study.ask(model, &Question::Neutral)?;
+    study.rows_are_independent(model, &clean)?;
     let again = study.ask(model, &Question::Clean)?;
     let largest_drift = study.frozen(&clean, &again)?;
     study.read(tally, sequential, &neutral, largest_drift)
@@ -703,6 +703,7 @@ impl<'a> Study<'a> {
                 model.announce(&Question::Broken { first, count, columns, index })?;
             } else if is_certain {
                 model.announce(&Question::Neutral)?;
+                model.announce(&Question::Mixed { columns, index: &self.mixed() })?;
                 model.announce(&Question::Clean)?;
             }
             if let Some(p) = take(&self.ask(model, &question)?)? {
@@ -730,14 +731,7 @@ impl<'a> Study<'a> {
         model: &mut dyn Answerer,
         clean: &[f64],
     ) -> Result<(), StageError> {
-        let (rows, columns) = (self.order.len(), self.permuter.columns());
-        let mut drawn = vec![0; columns * rows];
-        // One that is not asked otherwise.
-        self.permuter.draw_into(self.settings.permutations.into(), &mut drawn);
-        for column in drawn.chunks_exact_mut(rows) {
-            (0..).zip(column).step_by(2).for_each(|(own, row)| *row = own);
-        }
-        let index: Vec<u32> = self.in_order_of_caller(&drawn).collect();
+        let (columns, index) = (self.permuter.columns(), self.mixed());
         let mixed = self.ask(model, &Question::Mixed { columns, index: &index })?;
         let width = self.examples.classes.len();
         let kept = |answers: &[f64]| -> Vec<f64> {
@@ -747,7 +741,7 @@ impl<'a> Study<'a> {
         if largest <= self.settings.tolerance {
             return Ok(());
         }
-        // Where it answers neither question alike, that says more.
+        // Where it answers no question alike, that says more.
         let again = self.ask(model, &Question::Clean)?;
         self.frozen(clean, &again)?;
         let row = 2 * row;
@@ -766,6 +760,18 @@ impl<'a> Study<'a> {
              statistics of the training examples and not of the batch; where rounding depends on \
              the rows beside it, raise `tolerance`",
         ))
+    }
+
+    /// Index vectors that leave every other row as it is, in code-point order, and permute the rest
+    /// as a permutation does that is not asked about otherwise.
+    fn mixed(&self) -> Vec<u32> {
+        let rows = self.order.len();
+        let mut drawn = vec![0; self.permuter.columns() * rows];
+        self.permuter.draw_into(self.settings.permutations.into(), &mut drawn);
+        for column in drawn.chunks_exact_mut(rows) {
+            (0..).zip(column).step_by(2).for_each(|(own, row)| *row = own);
+        }
+        self.in_order_of_caller(&drawn).collect()
     }
 
     /// Between answers to one question, by row: the row that differs most, and by how much.

@@ -78,7 +78,6 @@ pub(super) fn diagnose(
     let value = |sums: &NumberSums| sums.value(metric, origin).map_err(undefined);
     let gain = |sums: &NumberSums| Ok::<f64, StageError>(metric.gain(value(sums)?));
     let clean = study.ask(model, &Question::Clean)?;
-    study.rows_are_independent(model, &clean)?;
     let mut tally = NumberTally::new(&labels, clean.clone(), origin);
     let size = tally.block_size();
     let sequential = study.each_block(model, size, |predictions| {
@@ -87,6 +86,7 @@ pub(super) fn diagnose(
         Ok(sequential_p(study.settings, &reached))
     })?;
     let neutral = study.ask(model, &Question::Neutral)?;
+    study.rows_are_independent(model, &clean)?;
     let again = study.ask(model, &Question::Clean)?;
     let largest_drift = study.frozen(&clean, &again)?;
 
