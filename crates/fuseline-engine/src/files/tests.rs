@@ -26,7 +26,9 @@ impl Source {
     fn digest_after(&self, seconds: u64) -> Digest {
         let metadata = fs::metadata(self.path()).unwrap();
         let changed = metadata.mtime().max(metadata.ctime()).cast_unsigned();
-        self.files.look_up(&self.path(), UNIX_EPOCH + Duration::from_secs(changed + seconds)).unwrap()
+        self.files
+            .look_up(&self.path(), UNIX_EPOCH + Duration::from_secs(changed + seconds))
+            .unwrap()
     }
 
     fn remembered(&self) -> usize {
