@@ -388,12 +388,13 @@ fn read_model_file(name: &str, path: &Path) -> Result<LoadFile, Failure> {
     Ok(LoadFile { name: name.to_owned(), file_name, bytes })
 }
 
-/// Holds a file against every promise of the ABI.
+/// A time limit above zero.
 fn parse_timeout(text: &str) -> Result<Duration, String> {
     let time = Duration::from(Time::try_from(text.to_owned())?);
     if time.is_zero() { Err("must be longer than 0 s".to_owned()) } else { Ok(time) }
 }
 
+/// Holds a file against every promise of the ABI.
 fn check(
     file: &Path,
     given: &Given,
