@@ -157,7 +157,7 @@ for wrong, words in [
     (dict(score="r2"), "a function or one of mae"),
     (dict(score="mae", equivalence_margin=0.1), "equivalence is not claimed"),
     (dict(score="mae", scheme="within_class"), "one of classes"),
-    (dict(score=lambda y, p: 0.0), "the scores has shape"),
+    (dict(score=lambda y, p: 0.0), "scores has shape"),
     (dict(), "takes numbers"),
 ]:
     try:
