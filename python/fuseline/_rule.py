@@ -193,7 +193,7 @@ class _Table:
         return self.read(form, place) if place else 0
 
     def vector(self, field: int) -> tuple[int, int]:
-        """Where a vector's elements lie, and how many there are."""
+        """Place and number of a vector's elements."""
         place = self.place(field)
         if not place:
             return 0, 0

@@ -61,8 +61,8 @@ def tap(
         )
     ask = forward if forward is not None else _forward
 
-    def through(replace: dict[str, Any] | None) -> tuple[Any, dict[str, list[Any]]]:
-        seen: dict[str, list[Any]] = {modality: [] for modality in modules}
+    def through(replace: dict[str, Any] | None, seen: dict[str, list[Any]] | None = None) -> Any:
+        """One pass over the test set; `seen` gets what the modules gave themselves."""
         start = {"at": 0}
         handles = []
 
@@ -70,8 +70,9 @@ def tap(
             def called(_module: Any, _inputs: Any, output: Any) -> Any:
                 if not torch.is_tensor(output):
                     raise FuselineError(f"the module of modality {modality} does not give one tensor")
-                # A copy: what follows may write into the output.
-                seen[modality].append(output.detach().clone())
+                if seen is not None:
+                    # A copy: what follows may write into the output.
+                    seen[modality].append(output.detach().clone())
                 if replace is None:
                     return None
                 at = start["at"]
@@ -99,9 +100,13 @@ def tap(
             raise FuselineError(
                 "the loader gave no batch: it is read anew for each pass, so it must be a DataLoader or a list and no generator"
             )
-        return torch.cat(answers), seen
+        return torch.cat(answers)
 
-    logits, seen = through(None)
+    def nothing_seen() -> dict[str, list[Any]]:
+        return {modality: [] for modality in modules}
+
+    seen = nothing_seen()
+    logits = through(None, seen)
     rows = logits.shape[0]
     single = logits.ndim == 1 or logits.shape[1:] == (1,)
     if softmax and _probabilities(logits.double(), single):
@@ -131,7 +136,7 @@ def tap(
         }
 
     def predict(permuted: Any) -> Any:
-        answer = through(put_back(permuted))[0].double()
+        answer = through(put_back(permuted)).double()
         if single:
             answer = answer.reshape(-1)
             if softmax:
@@ -142,7 +147,8 @@ def tap(
         return answer.numpy()
 
     # With the recorded outputs put back, the modules are asked the same and the model answers alike.
-    again, seen = through(put_back(quality))
+    seen = nothing_seen()
+    again = through(put_back(quality), seen)
     if any(not _alike(recorded[modality], _flat(outputs)) for modality, outputs in seen.items()):
         raise FuselineError(
             "in a second pass the modules give other outputs: the loader gives another order each time, or the model is not "
@@ -160,7 +166,7 @@ def _forward(model: Any, batch: Any) -> Any:
 
 
 def _flat(outputs: list[Any]) -> Any:
-    """What a module gave for each batch, as one table (rows, channels)."""
+    """Outputs of a module for the batches, as one table (rows, channels)."""
     import torch
 
     return torch.cat([output.cpu().reshape(output.shape[0], -1) for output in outputs])
