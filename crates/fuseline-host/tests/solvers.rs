@@ -81,7 +81,7 @@ fn records() -> Vec<Value> {
     serde_json::from_str(include_str!("fixtures/solvers.json")).unwrap()
 }
 
-/// What is fitted, each with an objective of its own.
+/// The fitted rules and calibrations, each with an objective of its own.
 const FITTED: [&str; 4] = ["moe", "attention", "stacking", "temperature"];
 
 /// Holds each objective against scipy's, shows those that differ, and expects 99 % to be no worse.

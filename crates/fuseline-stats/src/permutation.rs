@@ -251,10 +251,9 @@ impl Permuter {
         index
     }
 
-    /// Some permutations, one after the other; what `index` held is lost.
-    pub fn draw_range(&self, which: Range<u32>, index: &mut Vec<u32>) {
+    /// Some permutations, one after the other, as far as `index` goes.
+    pub fn draw_range(&self, which: Range<u32>, index: &mut [u32]) {
         let each = self.columns() * self.count;
-        index.resize(which.len() * each, 0);
         for (number, index) in which.zip(index.chunks_exact_mut(each.max(1))) {
             self.draw_into(number.into(), index);
         }

@@ -1,6 +1,6 @@
 //! Names, and suggestions for misspelt ones.
 
-/// What names stand for.
+/// Values by name.
 #[expect(clippy::disallowed_types, reason = "looked up by name and never iterated")]
 pub(crate) type NameMap<K, V> = std::collections::HashMap<K, V>;
 

@@ -287,7 +287,7 @@ impl Broken {
         match self {
             Self::Permuted { mask, permuter, .. } => {
                 let columns = permuter.columns();
-                let mut index = Vec::new();
+                let mut index = vec![0; which.len() * columns * permuter.rows()];
                 permuter.draw_range(which.clone(), &mut index);
                 model.predict_permuted(batch, &index, which.len(), columns, *mask, out)?;
             }
@@ -336,6 +336,7 @@ impl Broken {
         let index = match drawn {
             Some(drawn) => drawn.range(which.clone()),
             None => {
+                index.resize(which.len() * permuter.columns() * permuter.rows(), 0);
                 permuter.draw_range(which.clone(), index);
                 index
             }

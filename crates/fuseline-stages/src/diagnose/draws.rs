@@ -113,9 +113,7 @@ impl Index {
         let each = (PART_DRAWS / width.max(1)).max(1);
         let parts = index.par_chunks_mut(each * width.max(1));
         parts.enumerate().for_each(|(part, index)| {
-            for (number, index) in (part * each..).zip(index.chunks_exact_mut(width)) {
-                permuter.draw_into(number as u64, index);
-            }
+            permuter.draw_range((part * each) as u32..permutations, index);
         });
         let drawn = Arc::new(Self { width, index });
         shared.put(digest, drawn.clone(), bytes);

@@ -1,6 +1,6 @@
 //! `quality.column`: a quality that was measured with the data.
 
-use arrow::array::Array;
+use arrow::array::{Array, Float64Array};
 use fuseline_artifact::{Control, Features};
 use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
 use schemars::JsonSchema;
@@ -33,19 +33,25 @@ fn quality() -> String {
     "quality".to_owned()
 }
 
-/// The features with a column, of which others may be left out.
-pub(super) fn features_with(inputs: &Inputs<'_>, column: &str) -> Result<Features, StageError> {
-    let has_column = |features: &Features| features.columns.iter().any(|(name, _)| name == column);
-    match inputs.columns("features", &[column])?.pop() {
-        Some(found) if has_column(&found.artifact) => Ok(found.artifact),
-        // All columns, to say which there are.
-        _ => {
-            let features: Features = inputs.one("features")?;
-            match has_column(&features) {
-                true => Ok(features),
-                false => Err(no_column(&features, column).at("column")),
-            }
-        }
+/// A column of the features, and the features, of which other columns may be left out.
+pub(super) fn features_with(
+    inputs: &Inputs<'_>,
+    column: &str,
+) -> Result<(Features, Float64Array), StageError> {
+    let values = |features: &Features| {
+        let mut columns = features.columns.iter();
+        columns.find(|(name, _)| name == column).map(|(_, values)| values.clone())
+    };
+    if let Some(found) = inputs.columns("features", &[column])?.pop()
+        && let Some(values) = values(&found.artifact)
+    {
+        return Ok((found.artifact, values));
+    }
+    // All columns, to say which there are.
+    let features: Features = inputs.one("features")?;
+    match values(&features) {
+        Some(values) => Ok((features, values)),
+        None => Err(no_column(&features, column).at("column")),
     }
 }
 
@@ -72,12 +78,7 @@ impl StageKind for QualityColumn {
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
-        let features = features_with(inputs, &self.column)?;
-        let (_, column) = features
-            .columns
-            .iter()
-            .find(|(name, _)| *name == self.column)
-            .ok_or_else(|| no_column(&features, &self.column).at("column"))?;
+        let (features, column) = features_with(inputs, &self.column)?;
         let source = Source { name: "column", control: Control::Native, evidence_derived: false };
         // Of both sides together: every fold has the same.
         let (mut lost, mut modality, mut of) = (Vec::new(), String::new(), 0);

@@ -72,15 +72,12 @@ impl Scale<'_> {
         control: &[f64],
     ) -> Result<Quantiles, StageError> {
         let name = self.column.unwrap_or("quality");
-        let features = features_with(inputs, name).map_err(|error| error.at("match_column"))?;
-        let column = features.columns.iter().find(|(column, _)| column == name);
+        let (features, column) =
+            features_with(inputs, name).map_err(|error| error.at("match_column"))?;
         let mut place = Finder::new(&features.example_id);
-        let mut measured: Vec<f64> = Vec::new();
-        if let Some((_, column)) = column {
-            let rows = evidence.example_id.iter().filter_map(|id| place.find(id));
-            let values = rows.filter(|row| column.is_valid(*row)).map(|row| column.value(row));
-            measured.extend(values.filter(|value| value.is_finite()));
-        }
+        let rows = evidence.example_id.iter().filter_map(|id| place.find(id));
+        let values = rows.filter(|row| column.is_valid(*row)).map(|row| column.value(row));
+        let measured: Vec<f64> = values.filter(|value| value.is_finite()).collect();
         if measured.is_empty() {
             return Err(StageError::data(format!(
                 "column {name} of modality {} has no value for any training example",

@@ -32,6 +32,7 @@ const CLEAN: i32 = -1;
 const NEUTRAL: i32 = -2;
 const CLEAN_AGAIN: i32 = -3;
 const MIXED: i32 = -4;
+/// Number of questions that are no permutation.
 const OTHERS: usize = 4;
 
 /// The files that define the questions.
