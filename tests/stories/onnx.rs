@@ -1,9 +1,10 @@
 //! Models in ONNX run in a process of their own, by the library of the rule `onnx`: they cost one
 //! action, and the library that ran is part of the record.
 
+use std::path::Path;
 use std::process::Command;
 
-use fuseline_tests::{Ran, fuseline};
+use fuseline_tests::{Ran, fuseline, root};
 use serde_json::Value;
 
 use crate::conditions::{compile, says};
@@ -96,26 +97,35 @@ fn the_library_that_ran_is_recorded_and_another_one_runs_the_model_again() {
 }
 
 #[test]
-fn without_the_library_the_check_says_how_to_add_it() {
+fn without_the_libraries_the_check_says_how_to_add_them() {
     let (lab, _) = frozen();
     lab.write("alone/fuseline", "");
     std::fs::copy(fuseline(), lab.path("alone/fuseline")).expect("the command can be copied");
-    let mut command = Command::new(lab.path("alone/fuseline"));
-    let folder = lab.path("");
-    let ran = Ran(command
-        .current_dir(&folder)
-        .args(["check", "workflow.yaml"])
-        .env("XDG_DATA_HOME", &folder)
-        .env("XDG_CONFIG_HOME", &folder)
-        .env_remove("VIRTUAL_ENV")
-        .env_remove("CONDA_PREFIX")
-        .env_remove("FUSELINE_PLUGIN_PATH")
-        .output()
-        .expect("it starts"));
-    ran.exits(2);
+    let check = |workflow: &Path| {
+        let folder = lab.path("");
+        let ran = Ran(Command::new(lab.path("alone/fuseline"))
+            .current_dir(&folder)
+            .arg("check")
+            .arg(workflow)
+            .env("XDG_DATA_HOME", &folder)
+            .env("XDG_CONFIG_HOME", &folder)
+            .env_remove("VIRTUAL_ENV")
+            .env_remove("CONDA_PREFIX")
+            .env_remove("FUSELINE_PLUGIN_PATH")
+            .output()
+            .expect("it starts"));
+        ran.exits(2);
+        ran
+    };
+    let onnx = check(Path::new("workflow.yaml"));
     says(
-        &ran,
+        &onnx,
         "models in ONNX are run by the library libfuseline_rule_onnx.so, which is not there",
     );
-    says(&ran, "`cargo build --workspace` puts it beside the command");
+    says(&onnx, "`cargo build --workspace` puts it beside the command");
+
+    // Four rules, none of which is there, are one mistake.
+    let rules = check(&root().join("workflows/quickstart.yaml"));
+    says(&rules, "there is no fusion rule on the plugin path; searched: ");
+    says(&rules, "the workflow has 1 error");
 }

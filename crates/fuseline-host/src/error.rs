@@ -17,7 +17,7 @@ use crate::worker::WorkerFailure;
 #[non_exhaustive]
 pub enum HostError {
     /// No file on the plugin path has this id or short name.
-    #[error("there is no fusion rule {rule}{}", suggested(.suggestion, .known, .searched))]
+    #[error("{}", unknown_rule(.rule, .known, .suggestion, .searched))]
     UnknownRule {
         /// Name of the requested rule.
         rule: String,
@@ -224,13 +224,24 @@ fn in_permutation(permutation: &Option<usize>) -> String {
     permutation.map(|number| format!(" (permutation {number} of the call)")).unwrap_or_default()
 }
 
-fn suggested(suggestion: &Option<String>, known: &[String], searched: &[PathBuf]) -> String {
+/// Where there is no rule at all, that is one mistake, whichever rule was asked for.
+fn unknown_rule(
+    rule: &str,
+    known: &[String],
+    suggestion: &Option<String>,
+    searched: &[PathBuf],
+) -> String {
     let folders: Vec<_> = searched.iter().map(|folder| folder.display().to_string()).collect();
-    let searched = format!("; searched: {}", folders.join(", "));
+    let searched = folders.join(", ");
     match suggestion {
-        Some(name) => format!("; did you mean {name}?"),
-        None if known.is_empty() => format!("; there is none on the plugin path{searched}"),
-        None => format!("; there are {}{searched}", known.join(", ")),
+        Some(name) => format!("there is no fusion rule {rule}; did you mean {name}?"),
+        None if known.is_empty() => {
+            format!("there is no fusion rule on the plugin path; searched: {searched}")
+        }
+        None => {
+            let known = known.join(", ");
+            format!("there is no fusion rule {rule}; there are {known}; searched: {searched}")
+        }
     }
 }
 
