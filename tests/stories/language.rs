@@ -498,10 +498,7 @@ fn a_stage_draws_from_its_own_seed_and_points_that_share_a_result_are_told() {
     let ran = lab.run(["run", "workflow.yaml"]);
     let said = ran.success().stdout();
     // Cohorts 1 and plain are one, and so are the two folds of each seed.
-    assert!(
-        said.contains("10 actions: 6 executed, 4 cached (4 of them at points that share"),
-        "{said}"
-    );
+    assert!(said.contains("10 actions: 6 executed, 4 cached (4 at points that share"), "{said}");
     assert!(!ran.stderr().contains("is executing it"), "{}", ran.stderr());
     let show = |output: &str| lab.run(["show", "workflow.yaml", output]).success().stdout();
     assert_eq!(show("cohort[seed=1]"), show("plain"));

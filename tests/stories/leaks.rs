@@ -154,6 +154,7 @@ fn apply(text: &str, fix: &Value) -> String {
 #[test]
 fn the_fix_of_a_leak_mends_it() {
     let mut mended = 0;
+    let mut titles = BTreeSet::new();
     for (path, text) in cases("refused") {
         let lab = Lab::new();
         // Files beside the case are found from where it lies.
@@ -169,7 +170,9 @@ fn the_fix_of_a_leak_mends_it() {
         let is_same =
             |other: &&Value| ["code", "line", "column"].iter().all(|key| other[*key] == leak[*key]);
         assert!(after.iter().find(is_same).is_none(), "{}: {leak}", path.display());
+        titles.insert(leak["fix"]["title"].as_str().expect("text").to_owned());
         mended += 1;
     }
+    assert!(titles.contains("add `fold` to `over` of `fusion`"), "{titles:?}");
     assert!(mended >= 8, "{mended} leaks have a fix that mends them");
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -232,6 +233,42 @@ fn a_lying_bucket_is_found_out_and_everything_is_made_here() {
     makes_everything_itself(&bucket, Fault::ShortObjects, "has other bytes than its name says");
     makes_everything_itself(&bucket, Fault::LongObjects, "has other bytes than its name says");
     makes_everything_itself(&bucket, Fault::LyingPacks, "its bytes are not those of its name");
+}
+
+#[test]
+fn outputs_that_know_nothing_of_each_other_are_all_made_again() {
+    const TWO: &str = r#"
+fuseline: 1
+name: two
+axes: { letter: [a, b] }
+stages:
+  letters:
+    uses: command
+    over: [letter]
+    with:
+      run: [sh, -c, "head -c 9000 /dev/zero | tr '\\0' $LETTER > outputs/main"]
+      env: { LETTER: "${{ letter }}" }
+      outputs: { main: { artifact: report, media_type: text/plain } }
+outputs: { a.txt: "letters[letter=a]", b.txt: "letters[letter=b]" }
+"#;
+    let (_folder, remote) = folder();
+    let [first, second] = [(); 2].map(|()| Lab::with_workflow(TWO));
+    first.run(["run", "workflow.yaml", "--remote", &remote, "--remote-mode", "write"]).success();
+    let list = |folder: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).expect("a folder can be listed");
+        entries.map(|entry| entry.expect("an entry can be read").path()).collect()
+    };
+    let shards = list(Path::new(&format!("{remote}/v1/objects")));
+    for object in shards.iter().flat_map(|shard| list(shard)) {
+        let bytes = fs::read(&object).expect("an object can be read");
+        fs::remove_file(&object).expect("an object can be removed");
+        fs::write(&object, bytes.iter().map(|byte| byte ^ 1).collect::<Vec<_>>())
+            .expect("an object can be written");
+    }
+    second.run(["run", "workflow.yaml", "--remote", &remote]).success();
+    for output in ["results/two/a.txt", "results/two/b.txt"] {
+        assert!(second.read(output) == first.read(output), "{output}");
+    }
 }
 
 #[test]

@@ -116,10 +116,12 @@ impl Progress {
             Event::Failed { action, message, .. } => {
                 self.count(action, Stage::executed);
                 self.done += 1;
-                self.line(&format!("{action}: failed: {message}"));
+                // The whole message stands at the end of the run.
+                self.line(&format!("{action}: failed: {}", fuseline::excerpt(message)));
             }
             Event::Retrying { action, message, seconds } => {
                 self.count(action, |of| of.running = of.running.saturating_sub(1));
+                let message = fuseline::excerpt(message);
                 self.line(&format!("{action}: failed: {message}; trying again in {seconds:.1} s"));
             }
             Event::Engine { message } => self.line(message),

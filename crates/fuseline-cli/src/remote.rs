@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use fuseline::{Cache, RemoteCache, RemoteReport, RemoteSettings, RemoteStatus, attach_remote};
+use fuseline::{
+    Cache, RemoteCache, RemoteReport, RemoteSettings, RemoteStatus, attach_remote, counted,
+};
 use tempfile::TempDir;
 
 use crate::exit::Failure;
@@ -52,8 +54,10 @@ pub fn status_text(state: Option<&RemoteStatus>, report: &RemoteReport) -> Strin
         (Some(RemoteStatus { packs, pack_bytes, kept_packs, kept_records, .. }), _) => {
             let bytes = amount::bytes(*pack_bytes);
             text += &format!("\n  packs of records: {packs}, {bytes}");
-            text +=
-                &format!("\n  of which this cache keeps {kept_packs}, with {kept_records} records");
+            text += &format!(
+                "\n  of which this cache keeps {kept_packs}, with {}",
+                counted(*kept_records, "record")
+            );
         }
         (None, Some(warning)) => text += &format!("\n  {warning}"),
         (None, None) => text += "\n  it does not answer",
@@ -70,12 +74,12 @@ pub fn sentence(report: &RemoteReport) -> String {
     }
     let mut parts = Vec::new();
     if *actions_found > 0 {
-        parts.push(format!("{actions_found} actions found"));
+        parts.push(format!("{} found", counted(*actions_found, "action")));
     }
     if *actions_sent > 0 {
-        parts.push(format!("{actions_sent} actions sent"));
+        parts.push(format!("{} sent", counted(*actions_sent, "action")));
     }
-    parts.push(format!("{total} request{}", if total == 1 { "" } else { "s" }));
+    parts.push(counted(total, "request"));
     let traffic = [(report.bytes_received, "received"), (report.bytes_sent, "sent")];
     for (bytes, what) in traffic.into_iter().filter(|(bytes, _)| *bytes > 0) {
         parts.push(format!("{} {what}", amount::bytes(bytes)));

@@ -116,16 +116,24 @@ pub fn read_cautions(cache: &Cache, digest: &Digest) -> Result<Vec<String>, Stag
         .map_err(|error| missing(format!("object {digest} holds no cautions: {error}")))
 }
 
-/// Reads the texts that are not read yet; those of many actions are often the same.
+/// Reads the texts that are not read yet; those of many actions are often the same. The error is the
+/// first of several: all are read, so that every loss is known when the actions run again.
 pub(crate) fn read_all(cache: &Cache, all: &mut [ActionCautions]) -> Result<(), StageError> {
     let mut known: BTreeMap<Digest, Vec<String>> = BTreeMap::new();
+    let mut read = Ok(());
     for of in all.iter_mut().filter(|of| of.texts.is_empty()) {
         of.texts = match known.get(&of.digest) {
             Some(texts) => texts.clone(),
-            None => known.entry(of.digest).or_insert(read_cautions(cache, &of.digest)?).clone(),
+            None => {
+                let texts = read_cautions(cache, &of.digest).unwrap_or_else(|error| {
+                    read = std::mem::replace(&mut read, Ok(())).and(Err(error));
+                    Vec::new()
+                });
+                known.entry(of.digest).or_insert(texts).clone()
+            }
         };
     }
-    Ok(())
+    read
 }
 
 #[cfg(test)]

@@ -191,9 +191,33 @@ impl Guard<'_, '_> {
         (whole.unwrap_or_default(), only)
     }
 
-    /// The change that mends a leak: the two references exchanged, or another output of the same
-    /// stage with which nothing leaks at this input.
+    /// The change that mends a leak: the two references exchanged, another output of the same stage
+    /// with which nothing leaks at this input, or an axis of a stage that it comes through.
     fn fix(&self, leak: &Leak, action: ActionId) -> Option<Fix> {
+        self.other_reference(leak, action).or_else(|| self.missing_axis(leak, action))
+    }
+
+    /// An axis of a stage on the way that gathers it, though the stages before and behind run over
+    /// it: if only one stage lacks one axis.
+    fn missing_axis(&self, leak: &Leak, action: ActionId) -> Option<Fix> {
+        let plan = self.plan;
+        let stage = |action: &ActionId| &plan.workflow.stages[plan.stage_of(*action).0];
+        let path = self.path(action, &leak.port, &leak.trace);
+        let reader = stage(&action);
+        let mut missing = Vec::new();
+        for (place, before) in path.iter().enumerate() {
+            let lacking = path[place + 1..].iter().map(stage);
+            for axis in stage(before).over.iter().filter(|axis| reader.over.contains(axis)) {
+                let lacking = lacking.clone().filter(|stage| !stage.over.contains(axis));
+                missing.extend(lacking.map(|stage| (stage, *axis)));
+            }
+        }
+        missing.dedup_by(|a, b| a.0.name == b.0.name && a.1 == b.1);
+        let [(stage, axis)] = missing.as_slice() else { return None };
+        Some(Fix::over(&stage.name, &plan.workflow.axes[*axis].name, &stage.places))
+    }
+
+    fn other_reference(&self, leak: &Leak, action: ActionId) -> Option<Fix> {
         let plan = self.plan;
         let (stage, _) = plan.stage_of(action);
         let written = &plan.workflow.stages[stage];

@@ -75,11 +75,9 @@ pub fn answer(data: &ReportData) -> Answer {
         let mut rows = native.iter().filter(|(_, found)| *found == reading);
         reading != Reading::EvidenceDerived && rows.all(|(row, _)| is_told(row))
     };
-    let mut sentences: Vec<String> = counts
-        .iter()
-        .filter(|(reading, _)| !all_told(*reading))
-        .filter_map(|(reading, _)| sentence(*reading, &native, data, unit))
-        .collect();
+    let mut sentences = Vec::from_iter(too_few_permutations(data));
+    let readings = counts.iter().filter(|(reading, _)| !all_told(*reading));
+    sentences.extend(readings.filter_map(|(reading, _)| sentence(*reading, &native, data, unit)));
     if native.is_empty() {
         sentences.extend(label_scheme_sentences(data, &verdicts));
     }
@@ -91,6 +89,16 @@ pub fn answer(data: &ReportData) -> Answer {
     sentences.extend(cautions(&checks, &counts, &native, data));
     let terms = terms(data, native.len(), unit);
     Answer { headline, tone, uses, terms, sentences, counts, checks, verdicts }
+}
+
+/// States that the permutations cannot show anything, whatever the data are.
+fn too_few_permutations(data: &ReportData) -> Option<String> {
+    let mut tested = data.findings.iter().filter(|row| scheme(row, &data.settings) != "constant");
+    tested.any(|row| out_of_reach(row, data.settings.alpha)).then(|| {
+        "Too few permutations: even the smallest p-value that they allow stays above the level \
+         once it is adjusted. Run more."
+            .to_owned()
+    })
 }
 
 fn headline(
@@ -587,14 +595,6 @@ fn cautions(
         ));
     }
     cautions.extend(several_families(native, data));
-    let tested = |row: &&FindingRow| scheme(row, &data.settings) != "constant";
-    if data.findings.iter().filter(tested).any(|row| out_of_reach(row, data.settings.alpha)) {
-        cautions.push(
-            "Too few permutations: even the smallest p-value that they allow stays above the \
-             level once it is adjusted. Run more."
-                .to_owned(),
-        );
-    }
     cautions.extend(one_class(&data.one_class));
     let unadjusted = data
         .findings

@@ -92,8 +92,10 @@ pub fn count(value: u64) -> String {
 }
 
 /// A count with its noun, "1 condition", "3 conditions".
-pub fn counted(value: usize, noun: &str) -> String {
-    format!("{value} {noun}{}", if value == 1 { "" } else { "s" })
+pub fn counted(count: impl ToString, noun: &str) -> String {
+    let count = count.to_string();
+    let plural = if count == "1" { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 /// A point by its values, "lr · margin · alpha 0.5".

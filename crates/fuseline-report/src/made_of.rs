@@ -81,10 +81,13 @@ pub fn mechanism(row: &FindingRow, data: &ReportData, unit: Unit) -> Option<Stri
     }
     match (parts.is_empty(), kept.is_empty()) {
         (false, _) => Some(format!("only {}", parts.join("; "))),
-        (true, false) => Some(format!(
-            "still {}: it is made of more than one thing, or of another",
-            kept.join(", ")
-        )),
+        (true, false) => {
+            let verdict = match kept.len() {
+                1 => "that alone does not explain it",
+                _ => "none of these alone explains it",
+            };
+            Some(format!("still {}: {verdict}", kept.join(", ")))
+        }
         (true, true) => None,
     }
 }
@@ -157,8 +160,7 @@ pub fn made_of(data: &ReportData, is_asked: impl Fn(&FindingRow) -> bool) -> Vec
     let kept: Vec<String> = kept.collect();
     if !kept.is_empty() {
         sentences.push(format!(
-            "Made of more than one thing, or of another: the gap stays under each scheme that was \
-             run: {}.",
+            "Not explained by one scheme alone, the gap stays under each that was run: {}.",
             kept.join(", ")
         ));
     }
@@ -234,6 +236,7 @@ mod tests {
         assert!(sentences[0].ends_with("(within_correct): aligned (+12.0 pp to +0.2 pp)."));
         assert!(sentences[1].starts_with("Works through the label itself (class cue)"));
         assert!(sentences[1].ends_with("cue (+30.0 pp to +1.0 pp, not shown to be none)."));
+        assert!(sentences[2].starts_with("Not explained by one scheme alone"));
         assert!(sentences[2].ends_with("both (+20.0 pp; within_correct +10.0 pp)."));
         assert_eq!(sentences.drain(..).count(), 3);
     }

@@ -265,10 +265,10 @@ fn size_of_test(data: &ReportData) -> String {
         return String::new();
     }
     format!(
-        " Tested on {} examples of {} groups by {} permutations.",
-        span(data, |row| row.n_examples),
-        span(data, |row| row.n_groups),
-        span(data, |row| row.n_permutations)
+        " Tested on {} of {} by {}.",
+        counted(span(data, |row| row.n_examples), "example"),
+        counted(span(data, |row| row.n_groups), "group"),
+        counted(span(data, |row| row.n_permutations), "permutation")
     )
 }
 

@@ -144,10 +144,11 @@ fn document(head: Element, body: Element) -> String {
     out
 }
 
-/// The page that sets the cookie and leads on.
-pub fn welcome() -> String {
-    let refresh = element("meta").attr("http-equiv", "refresh").attr("content", "0;url=/");
-    let words = element("p").child(link("/", "Go on to the runs"));
+/// The page that sets the cookie and leads on to an address.
+pub fn welcome(address: &str) -> String {
+    let refresh = element("meta").attr("http-equiv", "refresh");
+    let refresh = refresh.attr("content", format!("0;url={address}"));
+    let words = element("p").child(link(address, "Go on"));
     document(
         head("Opening").child(refresh),
         element("body")

@@ -106,7 +106,7 @@ fn is_equal(given: &str, wanted: &str) -> bool {
 pub async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let mut response = match guard.judge(request.method(), request.uri(), request.headers()) {
         Judgement::Pass => next.run(request).await,
-        Judgement::Welcome => welcome(&guard),
+        Judgement::Welcome => welcome(&guard, request.uri()),
         Judgement::Refuse(status, words) => refuse(status, words),
     };
     let headers = response.headers_mut();
@@ -124,14 +124,25 @@ pub async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next
     response
 }
 
-/// Sets the cookie and goes on to the first page. Not by a redirect: after a click on the address
-/// in another site's page a browser would hold a strict cookie back.
-fn welcome(guard: &Guard) -> Response {
-    let mut response = frame::response(StatusCode::OK, frame::welcome());
+/// Sets the cookie and goes on to the same address without the token. Not by a redirect: after a
+/// click on the address in another site's page a browser would hold a strict cookie back.
+fn welcome(guard: &Guard, uri: &Uri) -> Response {
+    let mut response = frame::response(StatusCode::OK, frame::welcome(&without_token(uri)));
     if let Ok(cookie) = HeaderValue::from_str(&guard.set_cookie()) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
     response
+}
+
+/// The address of a page of this server, without the token.
+fn without_token(uri: &Uri) -> String {
+    // Two slashes would begin the name of another host.
+    let path = uri.path().trim_start_matches('/');
+    let pairs = uri.query().unwrap_or_default().split('&');
+    let pairs: Vec<&str> =
+        pairs.filter(|pair| !pair.is_empty() && !pair.starts_with("token=")).collect();
+    let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
+    format!("/{path}{query}")
 }
 
 fn refuse(status: StatusCode, words: &'static str) -> Response {

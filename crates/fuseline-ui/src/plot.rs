@@ -34,7 +34,8 @@ pub fn histogram(counts: &[usize], low: f64, high: f64) -> Element {
     svg
 }
 
-/// One row of a comparison: its name, and of each run a gap with its interval, where it has one.
+/// One row of a comparison: its name, and of each run that is compared a gap with its interval,
+/// where it has one.
 pub struct GapRow {
     /// Name of the row.
     pub name: String,
@@ -43,18 +44,23 @@ pub struct GapRow {
 }
 
 /// Gaps with their intervals, in percentage points: one row a finding, one mark a run.
-pub fn gaps(rows: &[GapRow], runs: usize) -> Element {
-    const LABEL: f64 = 290.0;
+/// `runs`: their places, which choose the marks.
+pub fn gaps(rows: &[GapRow], runs: &[usize]) -> Element {
+    /// Letters of a label, of which each takes as much room as a wide one.
+    const LETTERS: usize = 64;
+    let name = |row: &GapRow| crate::format::cut(&row.name, LETTERS);
+    let letters = rows.iter().map(|row| name(row).chars().count()).max().unwrap_or_default();
+    let label = 20.0 + 7.0 * letters as f64;
     const PLOT: f64 = 430.0;
     const STEP: f64 = 11.0;
-    let row_height = STEP * runs as f64 + 12.0;
+    let row_height = STEP * runs.len() as f64 + 12.0;
     let all = || rows.iter().flat_map(|row| row.gaps.iter().flatten());
     let low = all().map(|(_, low, _)| low * 100.0).fold(0.0, f64::min);
     let high = all().map(|(_, _, high)| high * 100.0).fold(0.0, f64::max);
     let step = tick_step(high - low);
     let (low, high) = ((low / step).floor() * step, (high / step).ceil().max(1.0) * step);
-    let x = |value: f64| LABEL + (value * 100.0 - low) / (high - low) * PLOT;
-    let (width, height) = (LABEL + PLOT + 30.0, row_height * rows.len() as f64 + 44.0);
+    let x = |value: f64| label + (value * 100.0 - low) / (high - low) * PLOT;
+    let (width, height) = (label + PLOT + 30.0, row_height * rows.len() as f64 + 44.0);
     let bottom = height - 40.0;
     let mut svg = element("svg")
         .class("figure")
@@ -77,19 +83,17 @@ pub fn gaps(rows: &[GapRow], runs: usize) -> Element {
     }
     let title = element("text").class("axis-title").attr("text-anchor", "middle");
     svg = svg.child(
-        title.num("x", LABEL + PLOT / 2.0).num("y", bottom + 33.0).text("gap in percentage points"),
+        title.num("x", label + PLOT / 2.0).num("y", bottom + 33.0).text("gap in percentage points"),
     );
     for (place, row) in rows.iter().enumerate() {
         let top = 4.0 + place as f64 * row_height;
         let text = element("text").attr("text-anchor", "end");
         svg = svg.child(
-            text.num("x", LABEL - 10.0)
-                .num("y", top + row_height / 2.0 + 2.0)
-                .text(crate::format::cut(&row.name, 40)),
+            text.num("x", label - 10.0).num("y", top + row_height / 2.0 + 2.0).text(name(row)),
         );
-        for (run, gap) in row.gaps.iter().enumerate() {
+        for (place, (gap, &run)) in row.gaps.iter().zip(runs).enumerate() {
             let Some((gap, low, high)) = gap else { continue };
-            let y = top + 8.0 + STEP * run as f64;
+            let y = top + 8.0 + STEP * place as f64;
             svg = svg.child(
                 element("g")
                     .class(series(run))

@@ -7,6 +7,8 @@ use crate::codes;
 use crate::files::{FileId, Files, Place};
 use crate::index::AxisIndex;
 use crate::names;
+use crate::stage::edits::extend_over;
+use crate::workflow::StagePlaces;
 
 /// A stable name for one sort of mistake, `fuseline::…`; see [`codes`](mod@crate::codes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +69,8 @@ enum Pending {
     Axis(AxisIndex),
     /// The texts at the place and at this one, in the same file, are exchanged.
     Exchange(Place),
+    /// The place is that of a stage's kind; its `over`, if it has one, is extended by an axis.
+    Over(Option<Place>, String),
 }
 
 impl Fix {
@@ -103,6 +107,13 @@ impl Fix {
         Self { title: title.into(), place: one.clone(), text: String::new(), pending }
     }
 
+    /// Lets a stage run over one more axis.
+    pub fn over(stage: &str, axis: &str, places: &StagePlaces) -> Self {
+        let pending = Pending::Over(places.over.clone(), axis.to_owned());
+        let title = format!("add `{axis}` to `over` of `{stage}`");
+        Self { title, place: places.uses.clone(), text: String::new(), pending }
+    }
+
     /// The fix, within the quotes where the word is quoted, if its place holds the expected text.
     fn settled(mut self, files: &Files) -> Option<Self> {
         let written = match std::mem::replace(&mut self.pending, Pending::Nothing) {
@@ -110,6 +121,9 @@ impl Fix {
             Pending::Written(written) => written,
             Pending::Axis(_) => return None,
             Pending::Exchange(other) => return self.exchanged(&other, files),
+            Pending::Over(over, axis) => {
+                return extend_over(self.title, &self.place, over.as_ref(), &[&axis], files);
+            }
         };
         let slice = files.slice(&self.place);
         if slice != written {

@@ -1,7 +1,7 @@
 //! Stages: as written, and expanded.
 
 mod compiled;
-mod edits;
+pub(crate) mod edits;
 pub(crate) mod execution;
 pub(crate) mod expand;
 pub(crate) mod join;

@@ -135,7 +135,7 @@ pub use fuseline_remote::{
     AddressError, RemoteAddress, RemoteCache, RemoteMode, RemoteReport, RemoteSettings,
     RemoteStatus, Requests, Transfer,
 };
-pub use fuseline_report::{Checklist, markdown_code, markdown_text};
+pub use fuseline_report::{Checklist, counted, markdown_code, markdown_text};
 pub use fuseline_workflow::{Diagnostic, Files};
 
 pub use action_log::{ActionLog, action_warnings};
@@ -171,7 +171,7 @@ pub use suggest::hint as name_hint;
 pub use table::{FirstRows, Form, Shown, Table, TableError};
 pub use time::utc_text;
 pub use verify::{UnsoundFile, find_unsound_files};
-pub use visible::{is_unseen, masked, visible};
+pub use visible::{excerpt, is_unseen, masked, visible};
 pub use watch::RunEvents;
 
 /// Opens the cache in a folder, which must be one: a mistyped name must not make an empty cache.

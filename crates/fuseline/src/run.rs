@@ -520,10 +520,11 @@ fn read_memory(
     asked.or(set).or_else(|| Some(sourced(all?, "the memory of this machine".to_owned())))
 }
 
-/// True if an output that was reached is no longer in the cache.
+/// True if outputs that were reached are no longer in the cache. All are read, so that every loss is
+/// known when the actions that made them run again.
 fn has_damaged_outputs(plan: &Plan<'_>, outcome: &Outcome, cache: &Cache) -> bool {
     let is_lost = |digest| !matches!(cache.get_object(&digest), Ok(Some(_)));
-    reached_outputs(plan, outcome).any(|(_, digest)| is_lost(digest))
+    reached_outputs(plan, outcome).filter(|(_, digest)| is_lost(*digest)).count() > 0
 }
 
 /// Delivers outputs, and notes each that is written: its name in the workflow, and its path.

@@ -22,6 +22,17 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     shown.into()
 }
 
+/// The first line and the last four of a text of many lines: of what a failed program said, the
+/// end tells most.
+pub fn excerpt(text: &str) -> Cow<'_, str> {
+    const LAST_LINES: usize = 4;
+    let lines: Vec<&str> = text.lines().collect();
+    match lines.len() {
+        0..=6 => text.into(),
+        n => [&lines[..1], &["…"], &lines[n - LAST_LINES..]].concat().join("\n").into(),
+    }
+}
+
 /// A text of as many bytes in which no letter does anything but begin lines, for where places count
 /// bytes.
 pub fn masked(text: &str) -> String {
@@ -37,6 +48,12 @@ pub fn masked(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_many_lines_the_first_and_the_end_are_kept() {
+        assert_eq!(excerpt("a\nb\nc\nd\ne\nf"), "a\nb\nc\nd\ne\nf");
+        assert_eq!(excerpt("a\nb\nc\nd\ne\nf\ng"), "a\n…\nd\ne\nf\ng");
+    }
 
     #[test]
     fn what_does_something_to_a_terminal_is_shown_and_not_done() {

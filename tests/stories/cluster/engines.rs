@@ -91,7 +91,7 @@ fn where_an_engine_does_not_tell_why_a_task_ended_an_action_is_tried_again_with_
     without.edit("workflow.yaml", "sleep $SECONDS_TO_WAIT", ends);
     let ran = without.run(arguments(&without, &["--set", "seconds=0"]));
     ran.success();
-    assert!(ran.stderr().contains("1 actions of lost tasks are submitted again"));
+    assert!(ran.stderr().contains("1 action of lost tasks submitted again"));
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn a_lost_task_is_submitted_again_but_not_for_ever() {
     for state in ["NODE_FAIL", "PREEMPTED"] {
         let (lab, ran) = run(state, 2, &[]);
         ran.success();
-        assert!(ran.stderr().contains("actions of lost tasks are submitted again"));
+        assert!(ran.stderr().contains("actions of lost tasks submitted again"));
         assert_eq!(notes(&lab), [0, 1], "{}", ran.stderr());
     }
     let (lab, ran) = run("NODE_FAIL", 99, &[]);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fuseline::{
-    Cache, Manifest, RemoteReport, RemoteSettings, Transfer, UnsoundFile, attach_remote, find_run,
-    find_unsound_files, open_cache, pull, push,
+    Cache, Manifest, RemoteReport, RemoteSettings, Transfer, UnsoundFile, attach_remote, counted,
+    find_run, find_unsound_files, open_cache, pull, push,
 };
 use fuseline_artifact::Digest;
 use fuseline_cache::{GcOptions, LeaseChoice, LeaseKind};
@@ -146,7 +146,8 @@ fn transfer(args: &TransferArgs, done: &str, work: Transferring) -> Result<Exit,
         })),
         Format::Human => {
             let moved = actions.saturating_sub(known + missing);
-            let mut text = format!("{actions} actions: {known} were there, {moved} {done}");
+            let mut text =
+                format!("{}: {known} were there, {moved} {done}", counted(actions, "action"));
             if missing > 0 {
                 text += &format!(", {missing} could not be had");
             }
@@ -196,18 +197,21 @@ fn status(cache: Cache, remote: Option<&RemoteSettings>, format: Format) -> Resu
         }
         Format::Human => {
             let mut text = format!(
-                "{}\n  {} objects, {}\n  {} action records, {}\n  {} packs of small ones\n  \
-                 {} runs, {} going on with {} actions\n  {} damaged files set aside\n  leases: {}",
+                "{}\n  {}, {}\n  {}, {}\n  {}\n  {}, {} going on with {}\n  {} set aside\n  \
+                 leases: {}",
                 cache.folder().display(),
-                status.objects,
+                counted(status.objects, "object"),
                 amount::bytes(status.object_bytes),
-                status.records,
+                counted(status.records, "action record"),
                 amount::bytes(status.record_bytes),
-                status.packs,
-                status.runs,
+                match status.packs {
+                    1 => "1 pack of small ones".to_owned(),
+                    packs => format!("{packs} packs of small ones"),
+                },
+                counted(status.runs, "run"),
                 status.runs_alive,
-                status.actions_alive,
-                status.damaged,
+                counted(status.actions_alive, "action"),
+                counted(status.damaged, "damaged file"),
                 lease_text(&leases),
             );
             if let Some((state, report)) = &remote_status {
@@ -282,10 +286,10 @@ fn verify(cache: &Cache, format: Format) -> Result<Exit, Failure> {
                 text += &format!("  it is the output {} of action {}\n", of.port, of.key);
             }
             text += &format!(
-                "{} objects, {}, and {} action records read: {}\n",
-                report.objects,
+                "{}, {}, and {} read: {}\n",
+                counted(report.objects, "object"),
                 amount::bytes(report.bytes),
-                report.records,
+                counted(report.records, "action record"),
                 match (is_sound, report.is_sound()) {
                     (true, _) => "all are sound.".to_owned(),
                     (_, true) => format!("all are sound; {} other files are not.", unsound.len()),
@@ -319,15 +323,14 @@ fn gc(cache: &Cache, options: &GcOptions, format: Format) -> Result<Exit, Failur
         })),
         Format::Human => {
             let mut text = format!(
-                "{} {} objects, {} records, {} runs and {} left-over files: {}.\nKept {} objects, \
-                 {}.\n",
+                "{} {}, {}, {} and {}: {}.\nKept {}, {}.\n",
                 if options.dry_run { "Would remove" } else { "Removed" },
-                report.objects,
-                report.records,
-                report.runs,
-                report.debris,
+                counted(report.objects, "object"),
+                counted(report.records, "record"),
+                counted(report.runs, "run"),
+                counted(report.debris, "left-over file"),
                 amount::bytes(report.bytes),
-                report.kept_objects,
+                counted(report.kept_objects, "object"),
                 amount::bytes(report.kept_bytes),
             );
             if report.alive > 0 {

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use fuseline::{Check, Study, count_errors};
+use fuseline::{Check, Study, count_errors, counted};
 use fuseline_workflow::{Limits, absolute};
 use serde_json::json;
 
@@ -62,9 +62,9 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
             let workflow = workflow.display();
             match &plan {
                 Some(plan) => print::result(format!(
-                    "{workflow} is fine: {} stages, {} actions.",
-                    plan.workflow().stages.len(),
-                    plan.len()
+                    "{workflow} is fine: {}, {}.",
+                    counted(plan.workflow().stages.len(), "stage"),
+                    counted(plan.len(), "action")
                 )),
                 None => print::note(format!("{workflow} has {}.", count_errors(&diagnostics))),
             }

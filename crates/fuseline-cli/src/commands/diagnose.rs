@@ -10,6 +10,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fuseline::counted;
 use fuseline_engine::{Class, StageError};
 use fuseline_stages::diagnose::frozen::files::{self, Sources};
 use fuseline_stages::diagnose::frozen::{Answerer, Examples, Question, Settings, diagnose};
@@ -144,8 +145,9 @@ fn ask(args: &Ask) -> Result<Exit, Failure> {
     let files = files::ask(&sources, settings, &args.title, &args.out).map_err(failure)?;
     let columns = if args.metric.is_some() { "`prediction`" } else { "a column a class" };
     print::result(format!(
-        "{files} files of questions in {}. Predict every row (question, example_id, {columns}), \
+        "{} of questions in {}. Predict every row (question, example_id, {columns}), \
          then:\n  fuseline diagnose tell {} --predictions FILE -o DIR",
+        counted(files, "file"),
         args.out.display(),
         args.out.display()
     ));

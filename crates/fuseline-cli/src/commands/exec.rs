@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use fuseline::{
-    ActionKey, Error, ExecOptions, Execution, attach_remote, exec, exec_batch, exec_chunk,
+    ActionKey, Error, ExecOptions, Execution, attach_remote, counted, exec, exec_batch, exec_chunk,
     open_cache,
 };
 use fuseline_engine::peak_memory;
@@ -72,7 +72,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             let mut observe = |executed: &Result<Execution, Error>| show_part(executed, global);
             return match exec_chunk(file, *part, size, &options, &mut observe)? {
                 0 => Ok(Exit::Done),
-                failed => Err(Failure::failed(format!("{failed} actions failed"))),
+                failed => Err(Failure::failed(format!("{} failed", counted(failed, "action")))),
             };
         }
         (Some((file, number)), _) => exec_batch(file, *number, &options)?,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use fuseline::{
-    ActionPreview, EXPERT_ACCURACY, Plan, StudyPower, cache_if_exists, inspect, study_power,
+    ActionPreview, EXPERT_ACCURACY, Plan, StudyPower, cache_if_exists, counted, inspect,
+    study_power,
 };
 use serde_json::{Map, Value, json};
 
@@ -166,10 +167,10 @@ fn power_words(of: &StudyPower) -> String {
         adjust => format!(", {:.4} after {adjust}", of.least_adjusted()),
     };
     let mut text = format!(
-        "\nPower of {}: {conditions}, {} permutations, level {}.\n  The least p-value is {:.4}\
+        "\nPower of {}: {conditions}, {}, level {}.\n  The least p-value is {:.4}\
          {adjusted}: the level is {}.\n",
         tests.name,
-        tests.permutations,
+        counted(tests.permutations, "permutation"),
         tests.alpha,
         tests.least_p,
         if of.is_reachable() { "within reach" } else { "out of reach, whatever the gap" },
@@ -181,11 +182,14 @@ fn power_words(of: &StudyPower) -> String {
     let classes: Vec<String> =
         size.classes.iter().map(|(class, rows)| format!("{class} {rows}")).collect();
     text += &format!(
-        "  {} tested examples ({}) of {} groups, {} modalities.\n",
+        "  {} tested examples ({}) of {}, {}.\n",
         size.classes.iter().map(|(_, rows)| rows).sum::<u32>(),
         classes.join(", "),
-        size.groups,
-        tests.modalities,
+        counted(size.groups, "group"),
+        match tests.modalities {
+            1 => "1 modality".to_owned(),
+            modalities => format!("{modalities} modalities"),
+        },
     );
     let points = |gap: Option<f64>| match gap {
         Some(gap) => format!("{:.1} pp", 100.0 * gap),

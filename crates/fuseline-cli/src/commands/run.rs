@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuseline::settings::ExecutorName;
 use fuseline::{
-    Class, Observer, RunOptions, RunProgress, RunSummary, Verdict, open_cache, verdicts,
+    Class, Observer, RunOptions, RunProgress, RunSummary, Verdict, counted, open_cache, verdicts,
 };
 use fuseline_workflow::parse_bytes;
 use serde_json::{Map, json};
@@ -312,11 +312,11 @@ pub(super) fn exit(summary: &RunSummary) -> Exit {
 /// The summary for people.
 fn sentence(summary: &RunSummary) -> String {
     let RunSummary { actions, executed, cached, shared, failed, skipped, seconds, .. } = summary;
-    let mut text = format!("{actions} actions: {executed} executed, {cached} cached");
+    let actions = counted(*actions, "action");
+    let mut text = format!("{actions}: {executed} executed, {cached} cached");
     if *shared > 0 {
-        text += &format!(
-            " ({shared} of them at points that share the result of another: nothing differs there)"
-        );
+        let points = if *shared == 1 { "a point that shares" } else { "points that share" };
+        text += &format!(" ({shared} at {points} the result of another: nothing differs there)");
     }
     for (count, what) in [(failed, "failed"), (skipped, "skipped")] {
         if *count != 0 {

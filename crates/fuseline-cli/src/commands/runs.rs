@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fuseline::{
-    Cache, LoadedSettings, Manifest, action_warnings, cancel_run, find_run, find_run_id,
+    Cache, LoadedSettings, Manifest, action_warnings, cancel_run, counted, find_run, find_run_id,
     open_cache, utc_text,
 };
 use fuseline_engine::{Change, Comparison, ManifestError, Moved, compare};
@@ -130,7 +130,8 @@ fn list(cache: &Cache, format: Format) -> Result<Exit, Failure> {
                 let began = row["started_at"].as_u64().map(utc_text).unwrap_or_default();
                 let counts = match row["actions"].as_u64() {
                     Some(actions) => format!(
-                        "{actions} actions, {} executed, {:.1} s",
+                        "{}, {} executed, {:.1} s",
+                        counted(actions, "action"),
                         row["executed"],
                         row["seconds"].as_f64().unwrap_or_default()
                     ),
@@ -220,7 +221,7 @@ fn show(manifest: &Manifest, warnings: &[String], format: Format) -> Result<Exit
         text +=
             &format!("{duplicates} executions elsewhere at the same time, to the same outputs.\n");
     }
-    text += &format!("{} actions cached.\n", manifest.count("cached"));
+    text += &format!("{} cached.\n", counted(manifest.count("cached"), "action"));
     for caution in &manifest.cautions {
         text += &format!("caution: {}\n", caution.line());
     }
@@ -266,13 +267,12 @@ fn diff(
         }
     }
     text += &format!(
-        "{} actions are the same, {} changed, {} only before, {} only after; {} rows of findings \
-         moved.\n",
-        found.same,
+        "{} the same, {} changed, {} only before, {} only after; {} of findings moved.\n",
+        counted(found.same, "action"),
         found.changed.len(),
         found.gone.len(),
         found.new.len(),
-        found.findings.len()
+        counted(found.findings.len(), "row")
     );
     print::result(text);
     Ok(Exit::Done)

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use fuseline::{Artifacts, Error, Form, attach_remote, open_cache};
+use fuseline::{Artifacts, Error, Form, attach_remote, counted, open_cache};
 use fuseline_report::shell_word;
 
 use crate::args::{CacheArgs, Format, RemoteArgs, WorkflowArgs};
@@ -106,11 +106,12 @@ fn print_table(args: &Args, artifacts: &Artifacts<'_>) -> Result<(), Failure> {
     let shown = table.human(rows, MAX_COLUMNS, terminal_width());
     let (found, actions) = artifacts.counts();
     print::note(format!(
-        "{}: {}, {} rows, {} columns, {found} of {actions} actions",
+        "{}: {}, {}, {}, {found} of {}",
         args.output,
         artifacts.kind(),
-        table.rows(),
-        table.names().len(),
+        counted(table.rows(), "row"),
+        counted(table.names().len(), "column"),
+        counted(actions, "action"),
     ));
     print::result(&shown.text);
     if !shown.left_out.is_empty() {

@@ -82,7 +82,7 @@
       row.hidden = !fits;
       shown += fits ? 1 : 0;
     });
-    count.textContent = shown + " of " + rows.length + " rows";
+    count.textContent = shown + " of " + rows.length + (rows.length === 1 ? " row" : " rows");
   }
   [text, control, verdict].forEach(function (input) { input.addEventListener("input", filter); });
   document.getElementById("filters").hidden = false;

@@ -4,7 +4,9 @@
 use super::{Section, caption, scrolling, section};
 use crate::answer::Answer;
 use crate::data::{FindingRow, ReportData, Settings};
-use crate::format::{count, p_number, percent, plain, point_values, points, points_interval};
+use crate::format::{
+    count, counted, p_number, percent, plain, point_values, points, points_interval,
+};
 use crate::markup::{Element, element};
 use crate::methods::span;
 use crate::numbers::{self, Unit};
@@ -244,10 +246,10 @@ pub fn findings(data: &ReportData, answer: &Answer) -> Section {
         .child(element("tbody").children(rows));
     section("Findings")
         .child(caption(&format!(
-            "One row a point: {} test examples of {} groups, {} permutations. {}.",
-            span(data, |row| row.n_examples),
-            span(data, |row| row.n_groups),
-            span(data, |row| row.n_permutations),
+            "One row a point: {} of {}, {}. {}.",
+            counted(span(data, |row| row.n_examples), "test example"),
+            counted(span(data, |row| row.n_groups), "group"),
+            counted(span(data, |row| row.n_permutations), "permutation"),
             match data.settings.metric {
                 None => {
                     "Accuracies are balanced accuracies in per cent, differences are percentage \

@@ -221,6 +221,9 @@ fn link(index: usize, data: &ReportData, answer: &Answer) -> Option<(Element, &'
         link = link.child(element("span").class("cell-label strong").text(words));
     }
     let gap = unit.interval(row.gap, row.gap_low, row.gap_high);
-    let more = format!(" ({}, {gap})", column_label(row, data));
+    let more = match column_label(row, data) {
+        column if column.is_empty() => format!(" ({gap})"),
+        column => format!(" ({column}, {gap})"),
+    };
     Some((link.child(element("span").class("unseen").text(more)), verdict.reading.tone()))
 }

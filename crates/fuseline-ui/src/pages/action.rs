@@ -84,7 +84,7 @@ fn answer(
     if let Some(error) = &action.error {
         page = page.child(section("What is wrong").child(element("pre").text(cut(error, 20_000))));
     }
-    page = page.child(log_section(cache, run, &action.action));
+    page = page.children(log_section(cache, run, &action.action, action.error.is_some()));
     let job = action.key.as_ref().and_then(|key| find_job(cache, key).ok().flatten());
     if let Some(job) = &job {
         page = page.child(inputs(index, job));
@@ -166,10 +166,12 @@ pub fn size(cache: &Cache, digest: &Digest) -> Option<u64> {
     cache.open_object_file(digest).ok().flatten()?.size().ok()
 }
 
-/// Messages of an action while it was executed: its last lines in the log of the run.
-fn log_section(cache: &Cache, run: &str, action: &str) -> Element {
+/// Messages of an action while it was executed: its last lines in the log of the run. What a
+/// program that failed has printed is part of its error.
+fn log_section(cache: &Cache, run: &str, action: &str, failed: bool) -> Option<Element> {
     let part = section("Log");
-    match log_lines(cache, run, action) {
+    Some(match log_lines(cache, run, action) {
+        Ok((lines, _)) if lines.is_empty() && failed => return None,
         Ok((lines, _)) if lines.is_empty() => {
             part.child(element("p").text("It said nothing in this run."))
         }
@@ -187,7 +189,7 @@ fn log_section(cache: &Cache, run: &str, action: &str) -> Element {
             }
         }
         Err(problem) => part.child(element("p").class("bad").text(problem)),
-    }
+    })
 }
 
 #[derive(Deserialize)]
@@ -285,7 +287,7 @@ pub async fn started(
         page =
             page.child(section("What is wrong").child(element("pre").text(cut(&message, 20_000))));
     }
-    page.child(log_section(&app.cache, &run, &line.action))
+    page.children(log_section(&app.cache, &run, &line.action, failed.is_some()))
         .child(element("p").text("Its inputs and outputs are shown when the run has ended."))
         .response()
 }

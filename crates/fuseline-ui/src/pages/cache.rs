@@ -20,7 +20,9 @@ pub struct CacheView {
 
 /// The page of the cache.
 pub async fn cache(State(app): State<Arc<App>>) -> Response {
-    let folder = app.cache.folder().display().to_string();
+    let folder = app.cache.folder();
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let folder = folder.display().to_string();
     let page = page("Cache").under("/", "Runs");
     let page = page.child(element("p").child(element("code").text(cut(&folder, 300))));
     let reading = app.clone();
@@ -53,15 +55,22 @@ fn held(status: &CacheStatus) -> Element {
 fn freed(report: &GcReport) -> Element {
     let options = GcOptions::default();
     let hours = options.grace.as_secs() / 3600;
+    let removed = [
+        (report.objects, "object"),
+        (report.records, "record"),
+        (report.runs, "run"),
+        (report.debris, "left-over file"),
+    ];
+    let removed = removed.iter().filter(|(n, _)| *n > 0);
+    let removed: Vec<String> = removed.map(|(n, what)| counted(*n, what)).collect();
+    let removed = match removed.is_empty() {
+        true => "nothing".to_owned(),
+        false => format!("{}: {}", removed.join(", "), bytes(report.bytes)),
+    };
     let words = format!(
-        "With the last {} kept, and all that was used within {hours} hours, it would remove {}, \
-         {}, {} and {}: {}. {} would stay, {}.",
+        "With the last {} kept, and all that was used within {hours} hours, it would remove \
+         {removed}. {} would stay, {}.",
         counted(options.keep_runs, "run"),
-        counted(report.objects, "object"),
-        counted(report.records, "record"),
-        counted(report.runs, "run"),
-        counted(report.debris, "left-over file"),
-        bytes(report.bytes),
         counted(report.kept_objects, "object"),
         bytes(report.kept_bytes),
     );

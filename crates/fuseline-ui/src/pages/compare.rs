@@ -46,6 +46,8 @@ pub struct Compared {
     settings: Vec<(String, Vec<String>)>,
     /// Each run after the first against the one before it; none when it has too many actions.
     pairs: Vec<Option<Pair>>,
+    /// Places of the runs that have findings.
+    with_findings: Vec<usize>,
     findings: Vec<(String, Vec<Option<Gap>>)>,
     /// Findings that are the same in all runs, and those that were left out.
     same: usize,
@@ -129,10 +131,16 @@ impl Compared {
             let small = two.iter().all(|index| index.len() <= MOST_ACTIONS);
             pairs.push(small.then(|| pair(cache, &two[0], &two[1])).transpose()?);
         }
+        let of_runs: Vec<_> =
+            indexes.iter().map(|index| gaps(cache, index)).collect::<Result<_, _>>()?;
+        let of_runs: Vec<_> =
+            of_runs.into_iter().enumerate().filter(|(_, gaps)| !gaps.is_empty()).collect();
+        let with_findings: Vec<usize> = of_runs.iter().map(|(run, _)| *run).collect();
         let mut rows = BTreeMap::<String, Vec<Option<Gap>>>::new();
-        for (place, index) in indexes.iter().enumerate() {
-            for (name, gap) in gaps(cache, index)? {
-                rows.entry(name).or_insert_with(|| vec![None; indexes.len()])[place] = Some(gap);
+        for (place, (_, gaps)) in of_runs.into_iter().enumerate() {
+            for (name, gap) in gaps {
+                let row = rows.entry(name).or_insert_with(|| vec![None; with_findings.len()]);
+                row[place] = Some(gap);
             }
         }
         let all = rows.len();
@@ -150,7 +158,16 @@ impl Compared {
         });
         let left_out = findings.len().saturating_sub(MOST_ROWS);
         findings.truncate(MOST_ROWS);
-        Ok(Self { runs: heads, settings, pairs, findings, same, left_out, unmatched })
+        Ok(Self {
+            runs: heads,
+            settings,
+            pairs,
+            with_findings,
+            findings,
+            same,
+            left_out,
+            unmatched,
+        })
     }
 }
 
@@ -261,7 +278,7 @@ fn gaps(cache: &Cache, index: &ManifestIndex) -> Result<Vec<(String, Gap)>, Stri
         // Findings of another version are left out, as a comparison on the command line does.
         let Ok(table) = read else { continue };
         for row in &table.rows {
-            let mut name = row.point.join(", ");
+            let mut name = point_text(&table.axes, &row.point);
             if row.control != Control::Native {
                 name += &format!(" ({} control)", row.control.name());
             }
@@ -277,6 +294,15 @@ fn gaps(cache: &Cache, index: &ManifestIndex) -> Result<Vec<(String, Gap)>, Stri
         }
     }
     Ok(rows)
+}
+
+/// The labels of a point. One that is no word says little without the name of its axis.
+fn point_text(axes: &[String], point: &[String]) -> String {
+    let label = |(axis, label): (&String, &String)| match label.starts_with(char::is_alphabetic) {
+        true => label.clone(),
+        false => format!("{axis} {label}"),
+    };
+    axes.iter().zip(point).map(label).collect::<Vec<_>>().join(", ")
 }
 
 fn legend(compared: &Compared) -> Element {
@@ -345,11 +371,26 @@ fn p_value(p: f64) -> String {
 }
 
 fn findings_section(compared: &Compared) -> Element {
-    let part = section("Gap by gap");
+    let mut part = section("Gap by gap");
+    let without: Vec<String> = (0..compared.runs.len())
+        .filter(|run| !compared.with_findings.contains(run))
+        .map(|run| (run + 1).to_string())
+        .collect();
+    if !without.is_empty() {
+        let runs = if without.len() == 1 { "Run" } else { "Runs" };
+        let words = format!("{runs} without findings: {}.", without.join(", "));
+        part = part.child(element("p").text(words));
+    }
+    if compared.with_findings.len() < 2 {
+        return part.child(element("p").text("There is nothing to compare gap by gap."));
+    }
     let told = format!(
-        "{} {} the same gap in all runs{}{}.",
-        counted(compared.same, "finding"),
-        if compared.same == 1 { "has" } else { "have" },
+        "{} the same gap in all runs{}{}.",
+        match compared.same {
+            0 => "No finding has".to_owned(),
+            1 => "1 finding has".to_owned(),
+            n => format!("{} findings have", count(n)),
+        },
         match compared.unmatched {
             0 => String::new(),
             1 => ", 1 is not in all of them and comes last".to_owned(),
@@ -376,7 +417,8 @@ fn findings_section(compared: &Compared) -> Element {
     let mut all = compared.findings.iter().flat_map(|(_, gaps)| gaps.iter().flatten());
     let is_metric = all.any(|of| of.is_metric);
     let unit = if is_metric { "" } else { " (pp)" };
-    let names: Vec<String> = (1..=compared.runs.len())
+    let numbers = compared.with_findings.iter().map(|run| run + 1);
+    let names: Vec<String> = numbers
         .flat_map(|n| [format!("gap in run {n}{unit}"), format!("adjusted p in run {n}")])
         .collect();
     let mut heads = vec![("finding", false)];
@@ -401,8 +443,19 @@ fn findings_section(compared: &Compared) -> Element {
     let part = match is_metric {
         true => part,
         false => {
-            part.child(scrolling("Drawing of the gaps", plot::gaps(&rows, compared.runs.len())))
+            part.child(scrolling("Drawing of the gaps", plot::gaps(&rows, &compared.with_findings)))
         }
     };
     part.child(table("Gaps", &heads, cells))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_that_is_a_number_has_the_name_of_its_axis() {
+        let [axes, point] = [["fidelity", "rule"], ["0.9", "lr"]].map(|of| of.map(str::to_owned));
+        assert_eq!(point_text(&axes, &point), "fidelity 0.9, lr");
+    }
 }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use fuseline::{RunGraph, action_warnings, utc_text};
+use fuseline::{RunGraph, action_warnings, excerpt, utc_text};
 use fuseline_artifact::ArtifactKind;
 use fuseline_report::markup::{Element, element};
 use serde_json::Value;
@@ -196,7 +196,7 @@ fn failures(run: &str, rows: Vec<Row>, total: usize) -> Element {
     let list = element("ul").class("failures").children(rows.into_iter().map(|row| {
         element("li")
             .child(link(row.address, cut(&row.name, 300)))
-            .child(element("pre").text(cut(&row.note, 2000)))
+            .child(element("pre").text(cut(&excerpt(&row.note), 2000)))
     }));
     let section = section(&heading).child(list);
     match total > shown {

@@ -53,6 +53,15 @@ fn the_address_that_is_printed_lets_in_and_leaves_its_token_behind() {
     let cookie = answer.header("set-cookie").unwrap();
     assert_eq!(cookie, format!("{}; Path=/; HttpOnly; SameSite=Strict", site.cookie()));
     answer.has("content=\"0;url=/\"").lacks(site.token());
+    // A page deeper in, and one that would be another site's.
+    for (asked, wanted) in [
+        ("/compare?run=1&token=T&run=2", "/compare?run=1&amp;run=2"),
+        ("//elsewhere/?token=T", "/elsewhere/"),
+    ] {
+        let asked = asked.replace("=T", &format!("={}", site.token()));
+        let answer = site.ask(&format!("GET {asked} HTTP/1.1\r\nHost: {}", site.host()));
+        answer.has(&format!("content=\"0;url={wanted}\"")).lacks(site.token());
+    }
     let page = site.get("/");
     page.has("0 runs in the cache").lacks(site.token());
     assert!(page.header("set-cookie").is_none());
@@ -129,9 +138,11 @@ fn pages_tell_of_a_run_what_its_manifest_says() {
     site.get(&format!("{stage}?state=failed")).has("fold=7]").lacks("fold=8]");
     let action = site.get(&format!("/runs/{RUN}/actions/7"));
     action.has("no such column").has("fusion[rule=lr,quality=margin,fold=7]");
+    action.lacks("It said nothing");
     site.get(&format!("/runs/{RUN}/actions/8")).has("with.permutations 1000 -&gt; 2000");
     site.get(&format!("/runs/{RUN}/actions/9")).has("its key has a record in the cache");
-    site.get("/cache").has("What it holds");
+    site.whole("/cache").has("What it holds").has("it would remove nothing");
+    site.get("/cache").has(&site.cache.folder().display().to_string());
     site.get(&format!("/runs/{RUN}/actions/8/outputs/0")).has("no longer in the cache");
 }
 
@@ -311,6 +322,7 @@ fn runs_are_compared_side_by_side() {
     page.has("params.folds").has("From run 1 to run 2").has("4 actions the same, 0 changed");
     page.has("2 actions the same, 1 changed, 1 only before")
         .has("only one of the runs finished it");
+    page.has("Runs without findings: 1, 2, 3.").has("nothing to compare gap by gap");
     site.get(&format!("/compare?run={}", runs[0])).has("Tick two to 8 runs");
 }
 

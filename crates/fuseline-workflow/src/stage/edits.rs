@@ -21,8 +21,7 @@ fn behind(place: &Place) -> Place {
 
 /// Inserts a key after the `uses` of a stage: on a line of its own, or within the braces of the
 /// stage.
-fn new_key(stage: &WrittenStage, title: String, key: &str, files: &Files) -> Option<Fix> {
-    let uses = &stage.uses.as_ref()?.place;
+fn new_key(uses: &Place, title: String, key: &str, files: &Files) -> Option<Fix> {
     let before = files.text(uses.file).get(..uses.span.start)?;
     let line = &before[before.rfind('\n').map_or(0, |newline| newline + 1)..];
     let blanks = &line[..line.len() - line.trim_start().len()];
@@ -35,10 +34,22 @@ fn new_key(stage: &WrittenStage, title: String, key: &str, files: &Files) -> Opt
 
 /// Lets a stage run over more axes.
 pub(super) fn add_axes(stage: &WrittenStage, axes: &[&str], files: &Files) -> Option<Fix> {
+    let uses = &stage.uses.as_ref()?.place;
     let title = format!("add {} to `over`", crate::names::list(axes));
+    extend_over(title, uses, stage.over_place.as_ref(), axes, files)
+}
+
+/// Adds axes to the `over` of a stage, which has none where it runs over no axis.
+pub(crate) fn extend_over(
+    title: String,
+    uses: &Place,
+    over: Option<&Place>,
+    axes: &[&str],
+    files: &Files,
+) -> Option<Fix> {
     let listed = axes.join(", ");
-    let Some(place) = &stage.over_place else {
-        return new_key(stage, title, &format!("over: [{listed}]"), files);
+    let Some(place) = over else {
+        return new_key(uses, title, &format!("over: [{listed}]"), files);
     };
     let written = files.slice(place);
     if let Some(inner) = written.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -84,7 +95,12 @@ pub(super) fn add_input(
     let Some(last) = stage.inputs.last() else {
         return match stage.has_inputs {
             true => None,
-            false => new_key(stage, title, &format!("inputs: {{ {input} }}"), files),
+            false => new_key(
+                &stage.uses.as_ref()?.place,
+                title,
+                &format!("inputs: {{ {input} }}"),
+                files,
+            ),
         };
     };
     // The closing bracket follows a list of references.

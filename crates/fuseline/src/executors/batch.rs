@@ -423,7 +423,8 @@ impl<'e> Batches<'e> {
         }
         if again > 0 && !self.has_stopped {
             let engine = self.executor.engine.name();
-            self.note(format!("{engine}: {again} actions of lost tasks are submitted again"));
+            let actions = crate::counted(again, "action");
+            self.note(format!("{engine}: {actions} of lost tasks submitted again"));
         }
         let longest = Duration::from(self.executor.settings.poll);
         self.next_scan = Instant::now() + (SCAN_PER_TASK * open).clamp(SCAN, longest.max(SCAN));

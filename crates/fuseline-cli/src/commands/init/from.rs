@@ -209,7 +209,11 @@ fn look<'a>(wanted: &'a Wanted<'a>) -> Result<Study<'a>, Failure> {
     let classes = counts(labels);
     let is_cut = classes.len() > MAX_CLASSES && is_numeric(labels);
     if classes.len() < 2 || (classes.len() > MAX_CLASSES && !is_cut) {
-        let problem = format!("the label `{label}` has {} different values", classes.len());
+        let values = match classes.len() {
+            1 => "one value".to_owned(),
+            different => format!("{different} different values"),
+        };
+        let problem = format!("the label `{label}` has {values}");
         return Err(Failure::wrong(problem).hint(
             "a label has two classes or more, and each of them many examples; is it this column?",
         ));
