@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,10 @@ class Table:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The rows as dictionaries, which is what `pandas.DataFrame(table)` reads."""
+        return iter(self.rows())
 
     def __getitem__(self, column: str) -> np.ndarray[Any, Any]:
         """One column."""

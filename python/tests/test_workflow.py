@@ -37,6 +37,8 @@ def test_a_workflow_is_checked_planned_run_and_read(tmp_path):
     assert isinstance(frame, pandas.DataFrame) and list(frame["gap"]) == list(findings["gap"])
     pyarrow = pytest.importorskip("pyarrow")
     assert pyarrow.table(findings).num_rows == len(findings)
+    assert list(pandas.DataFrame(findings)["gap"]) == list(findings["gap"])
+    assert [row["gap"] for row in findings] == list(findings["gap"])
 
 
 def test_mistakes_come_with_their_places(tmp_path):

@@ -114,6 +114,20 @@ fn a_limit_is_that_of_the_stage_over_the_workflow_over_the_settings_and_its_mess
 }
 
 #[test]
+fn a_rule_that_takes_other_modalities_is_an_error_before_anything_runs() {
+    let Some(lab) = python_lab("pass") else { return };
+    lab.edit(
+        "rules/case.py",
+        "uses_quality = False",
+        "uses_quality = False\n    accepts = {'modalities': 5}",
+    );
+    let ran = fit(&lab, &[]);
+    ran.exits(2);
+    says(&ran, "org.plugins.case takes exactly 5 modalities, and is given");
+    assert!(!lab.path("cache").exists() || !lab.path("cache/actions").exists());
+}
+
+#[test]
 fn limits_of_memory_and_loading_are_named_where_they_are_set() {
     let lab = c_lab(
         "#define BEFORE_FIT { char *p = malloc(700u << 20); if (!p) return fsl_fail(err, \
@@ -248,6 +262,42 @@ fn the_interpreter_is_that_of_the_workflow_over_the_settings_over_the_environmen
     says(&ran, "there is no Python interpreter");
     says(&ran, "(`python`, workflow.yaml:3)");
     assert!(!lab.path("cache5").exists());
+}
+
+#[test]
+fn an_interpreter_chosen_anew_is_told_and_its_version_counts_for_a_program_that_reports_nothing() {
+    if !has_python("venv") {
+        return;
+    }
+    let lab = Lab::with_workflow(WHICH);
+    for name in ["one", "two"] {
+        environment(&lab, name);
+    }
+    let run = |name: &str| {
+        let mut command = lab.command(["run", "workflow.yaml"]);
+        let ran = command.env("VIRTUAL_ENV", lab.path(name)).output();
+        Ran(ran.expect("it can be started"))
+    };
+    let words = "the Python interpreter is";
+    let first = run("one");
+    first.success();
+    assert!(!first.stderr().contains(words), "{}", first.stderr());
+    let other = run("two");
+    other.success();
+    says(&other, words);
+    says(&other, &format!("and was {}", lab.path("one/bin/python3").display()));
+    assert!(!run("two").stderr().contains(words));
+
+    // An interpreter of another version.
+    std::fs::remove_file(lab.path("two/bin/python3")).expect("it is there");
+    lab.write(
+        "two/bin/python3",
+        "#!/bin/sh\nif [ \"$1\" = -I ]; then echo 3.99.0; else printf 3.99 > outputs/main; fi\n",
+    );
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(lab.path("two/bin/python3"), executable).expect("it is there");
+    run("two").success();
+    assert_eq!(lab.read("results/which/which.txt"), b"3.99");
 }
 
 /// A program that uses the distribution `gatekit` and says so, as the kit in Python does.

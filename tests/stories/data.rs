@@ -301,7 +301,7 @@ fn whatever_is_wrong_with_the_data_is_said_with_its_place_and_what_to_do() {
                     "load.csv\n    with: { path: f",
                     "load.parquet\n    with: { path: f",
                 ),
-                ("f.parquet", "", "PAR1 and no more"),
+                ("f.parquet", "", "PAR1\u{15} and no more"),
             ],
             "f.parquet cannot be read as Parquet",
             "cut short",
@@ -310,9 +310,9 @@ fn whatever_is_wrong_with_the_data_is_said_with_its_place_and_what_to_do() {
             &[
                 ("workflow.yaml", WIDE, "path: f.npz, id: { array: i }, features: { array: x } }"),
                 ("workflow.yaml", "load.csv\n    with: { path: f", "load.npz\n    with: { path: f"),
-                ("f.npz", "", "PK and no more"),
+                ("f.npz", "", "PK\u{3}\u{4} and no more"),
             ],
-            "f.npz is no npz file",
+            "f.npz cannot be read as npz",
             "cut short",
         ),
     ];

@@ -19,13 +19,16 @@ fn a_rule_is_given_away_as_a_wheel_and_found_where_it_is_installed() {
     let lab = lab();
     let rule = fuseline_tests::fuseline().with_file_name("libfuseline_rule_mean.so");
     let rule = rule.to_str().expect("UTF-8");
-    let made = lab.run(["plugin", "wheel", rule]);
+    let made = lab.run(["plugin", "wheel", rule, "--out", "new/dist"]);
     made.success();
     let text = made.stdout();
     let name = text.lines().last().expect("its name").trim_start_matches("./");
-    assert!(name.starts_with("mean-") && name.contains("-py3-none-manylinux_2_"), "{name}");
+    assert!(
+        name.starts_with("new/dist/mean-") && name.contains("-py3-none-manylinux_2_"),
+        "{name}"
+    );
     let first = lab.read(name);
-    lab.run(["plugin", "wheel", rule]).success();
+    lab.run(["plugin", "wheel", rule, "--out", "new/dist"]).success();
     assert!(lab.read(name) == first, "equal files give equal bytes");
     let environment = lab.path("environment");
     let environment = environment.to_str().expect("UTF-8");
@@ -41,6 +44,23 @@ fn a_rule_is_given_away_as_a_wheel_and_found_where_it_is_installed() {
     let folder = format!("{environment}/share/fuseline/rules (VIRTUAL_ENV)");
     assert!(text.contains(&folder), "{text}");
     assert!(text.contains("libfuseline_rule_mean.so: a copy of"), "{text}");
+}
+
+#[test]
+fn installed_scripts_bring_their_kits_in_folders_of_their_own() {
+    let lab = lab();
+    for name in ["one", "two"] {
+        let folder = format!("environment/share/fuseline/rules/{name}");
+        lab.run(["plugin", "new", name, "--lang", "python"]).success();
+        std::fs::create_dir_all(lab.path(&folder)).expect("it can be made");
+        std::fs::rename(lab.path(name), lab.path(&folder)).expect("it can be moved");
+    }
+    let mut list = lab.command(["plugin", "list", "--why"]);
+    let listed = list.env("VIRTUAL_ENV", lab.path("environment")).output();
+    let text = String::from_utf8(listed.expect("it can be started").stdout).expect("UTF-8");
+    for name in ["one", "two"] {
+        assert!(text.contains(&format!("org.example.{name} {name}.py: used")), "{text}");
+    }
 }
 
 /// A small simulated study with the rules `mean` and `my_rule`.

@@ -18,7 +18,7 @@ pub(crate) fn conditions(workflow: &Workflow, execution: &Execution) -> Conditio
     let sandboxes = workflow.sandboxes.iter();
     Conditions {
         sandbox: execution.sandbox.or(workflow.sandbox).map(host_sandbox),
-        sandboxes: sandboxes.map(|(rule, of)| (rule.clone(), host_sandbox(*of))).collect(),
+        sandboxes: sandboxes.map(|(rule, of, _)| (rule.clone(), host_sandbox(*of))).collect(),
         limits: LimitOverrides {
             memory: over.memory.as_ref().or(under.memory.as_ref()).map(sourced),
             load: over.load.as_ref().or(under.load.as_ref()).map(sourced),

@@ -93,6 +93,28 @@ impl Environment {
         self.rules.iter().filter(is_confined).map(|of| of.stage).min()
     }
 
+    /// A line for each interpreter that did not take part `before`, in the last run, where another
+    /// did: what is reused was made with that.
+    pub fn words_on_interpreters(&self, before: &Self) -> Vec<String> {
+        let Some(gone) = before.python.iter().find(|of| !self.uses(&of.program)) else {
+            return Vec::new();
+        };
+        let words = |of: &PythonEnvironment| {
+            format!(
+                "the Python interpreter is {} ({}) and was {}: actions are reused where no version \
+                 that they reported differs; a program that does not report what it imports \
+                 (package fuseline, or reads.json) runs again with another `revision`",
+                of.program, of.named_by, gone.program
+            )
+        };
+        self.python.iter().filter(|of| !before.uses(&of.program)).map(words).collect()
+    }
+
+    /// True if an interpreter takes part.
+    fn uses(&self, program: &str) -> bool {
+        self.python.iter().any(|of| of.program == program)
+    }
+
     /// True if no rule and no interpreter takes part.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

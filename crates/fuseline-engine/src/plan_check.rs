@@ -4,6 +4,8 @@
 //! A stage kind looks at its actions through [`PlanSite`] and reports what would otherwise fail, or
 //! say nothing, while running. Checks that hold for every kind are made here.
 
+use std::collections::BTreeSet;
+
 use fuseline_host::worker::Layers;
 use fuseline_host::{Conditions, Isolation};
 use fuseline_workflow::{
@@ -178,7 +180,7 @@ impl<'p> PlanSite<'p> {
 
     /// One of these actions for each different set of actions that arrives at some inputs.
     pub fn distinct(&self, ports: &[&str]) -> Vec<PlannedAction<'p>> {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         self.actions().filter(|action| seen.insert(action.arrivals(ports))).collect()
     }
 
@@ -286,6 +288,7 @@ pub(crate) fn check(plan: &Plan<'_>, services: &Services) -> Found {
     }
     found.diagnostics.extend(plan.workflow.outputs.iter().filter_map(|output| form(plan, output)));
     found.diagnostics.extend(layers(plan));
+    found.diagnostics.extend(sandboxes_of_no_rule(plan));
     found
 }
 
@@ -328,6 +331,28 @@ fn layers(plan: &Plan<'_>) -> Vec<Diagnostic> {
         ));
     }
     found
+}
+
+/// Warnings for names under `sandbox` that no rule of the plan has: the rule that was meant has
+/// another sandbox.
+fn sandboxes_of_no_rule(plan: &Plan<'_>) -> Vec<Diagnostic> {
+    let variants = plan.stages.iter().flat_map(|stage| &stage.variants);
+    let rules: BTreeSet<&str> =
+        variants.filter_map(|of| Some(of.rule.as_ref()?.id.as_str())).collect();
+    let is_used = |name: &str| {
+        rules.iter().any(|id| *id == name || id.rsplit('.').next().is_some_and(|of| of == name))
+    };
+    let unused = plan.workflow.sandboxes.iter().filter(|(name, ..)| !is_used(name));
+    let rules: Vec<&str> = rules.iter().copied().collect();
+    unused
+        .map(|(name, _, place)| {
+            let message = format!("`sandbox` names {name}, and no stage has a rule of that name");
+            Diagnostic::warning(codes::UNKNOWN_RULE, place, message).hint(match &rules[..] {
+                [] => "no stage has a rule".to_owned(),
+                rules => format!("the rules are {}", rules.join(", ")),
+            })
+        })
+        .collect()
 }
 
 /// For each action whether a cohort upstream of it, or its own, has a label that is a number; empty

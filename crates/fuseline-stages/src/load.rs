@@ -5,6 +5,7 @@ use fuseline_engine::{Ports, RowFlow, Rows};
 
 pub mod csd;
 pub mod csv;
+pub(crate) mod format;
 pub mod jsonl;
 mod limits;
 pub(crate) mod notation;

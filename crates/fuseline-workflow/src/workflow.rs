@@ -46,7 +46,7 @@ pub struct Workflow {
     /// Sandbox of rules that neither `sandboxes` nor their stage speaks of.
     pub sandbox: Option<Sandbox>,
     /// Sandboxes of single rules, by id or the last part of it.
-    pub sandboxes: Vec<(String, Sandbox)>,
+    pub sandboxes: Vec<(String, Sandbox, Place)>,
     /// Limits of the processes of rules, unless a stage says otherwise.
     pub limits: ProcessLimits,
     /// The interpreter of Python rules and programs: absolute, or a name that is looked for on

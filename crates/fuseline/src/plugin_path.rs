@@ -1,6 +1,7 @@
 //! The folders that are searched for fusion rules, their isolation, and `fuseline.lock`.
 
 use std::collections::BTreeSet;
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
 use fuseline_engine::{FileDigests, Services};
@@ -59,10 +60,10 @@ pub fn search_folders(
     if let Some(beside) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
         add("beside the command", vec![beside.join("plugins"), beside.to_owned()]);
         let prefix = beside.parent().map(|prefix| prefix.join(INSTALLED_RULES));
-        add("installed with the command", prefix.into_iter().collect());
+        add("installed with the command", prefix.map(with_scripts).unwrap_or_default());
     }
     for (named_by, folder) in installed_folders() {
-        add(named_by, vec![folder]);
+        add(named_by, with_scripts(folder));
     }
     // A folder that is found twice is searched once, where it comes first.
     let mut seen = BTreeSet::new();
@@ -74,6 +75,21 @@ pub fn search_folders(
 
 /// The folder of packaged rules within an environment.
 const INSTALLED_RULES: &str = "share/fuseline/rules";
+
+/// A folder of packaged rules, and those within it: a script has one of its own, since it brings
+/// the file that it imports.
+fn with_scripts(folder: PathBuf) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    let is_rule = |entry: &DirEntry| {
+        let name = entry.file_name();
+        !name.as_encoded_bytes().starts_with(b"_") && !name.as_encoded_bytes().starts_with(b".")
+    };
+    let folders = entries.filter(is_rule).map(|entry| entry.path()).filter(|path| path.is_dir());
+    let mut found: Vec<PathBuf> = folders.collect();
+    found.sort();
+    found.insert(0, folder);
+    found
+}
 
 /// The existing folders of rules of the active Python or Conda environment, and of the user.
 fn installed_folders() -> impl Iterator<Item = (&'static str, PathBuf)> {

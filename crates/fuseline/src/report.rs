@@ -478,7 +478,7 @@ fn plugin_folders(run: &Manifest) -> Vec<String> {
             let installed = program.parent().map(|prefix| prefix.join("share/fuseline/rules"));
             folder == program
                 || folder == program.join("plugins")
-                || Some(folder) == installed.as_deref()
+                || installed.is_some_and(|installed| folder.starts_with(installed))
         })
     };
     let mut folders = Vec::new();

@@ -32,8 +32,9 @@ const SYSTEM_LIBRARIES: [&str; 10] = [
 
 /// Writes the wheel of a rule into a folder; equal files give equal bytes. Gives its path.
 ///
-/// The rule stands under `share/fuseline/rules`, where the command looks in the environment that
-/// the wheel is installed in. The tag is true: the platform and the C library that the file needs.
+/// The rule stands under `share/fuseline/rules`, a script in a folder of its own there, where the
+/// command looks in the environment that the wheel is installed in. The tag is true: the platform
+/// and the C library that the file needs.
 /// Errors when it needs libraries that not every system has, and when its version is none that
 /// Python knows.
 pub fn rule_wheel(
@@ -44,7 +45,8 @@ pub fn rule_wheel(
     let unreadable = |error: std::io::Error| {
         Error::failed(format!("cannot read {}: {error}", file.path.display()))
     };
-    let name = file.short_name();
+    // A name of a distribution, in which a hyphen would part it from its version.
+    let name = file.short_name().replace('-', "_");
     let version = python_version(&descriptor.version)?;
     let parts = file.parts().map_err(unreadable)?;
     let tag = match file.form {
@@ -52,7 +54,11 @@ pub fn rule_wheel(
         PluginForm::Library => format!("py3-none-{}", platform(file, &parts)?),
     };
     let dist = format!("{name}-{version}.dist-info");
-    let data = format!("{name}-{version}.data/data/share/fuseline/rules");
+    let mut data = format!("{name}-{version}.data/data/share/fuseline/rules");
+    if file.form == PluginForm::Script {
+        // Two of them may bring a file of one name, and each its own version of it.
+        data = format!("{data}/{name}");
+    }
     let mut wheel = Wheel::new();
     for (at, bytes) in &parts {
         wheel.add(&format!("{data}/{}", at.display()), bytes, 0o755)?;
@@ -178,6 +184,28 @@ impl Wheel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_stands_in_a_folder_of_its_own_with_the_kit_that_it_imports() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let file = PluginFile::read(&root.join("plugins/examples/python/forest.py")).unwrap();
+        let descriptor = serde_json::json!({
+            "id": file.id, "name": "forest", "version": "1.0.0", "licence": "MIT",
+            "summary": "a forest", "params": {},
+            "limits": { "modalities": 8, "classes": 20 },
+            "capabilities": { "uses_quality": true, "row_independent": true,
+                "accepts_missing": true, "accepts_embeddings": false },
+        });
+        let descriptor = serde_json::from_value(descriptor).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let wheel = rule_wheel(&file, &descriptor, folder.path()).unwrap();
+        assert!(wheel.ends_with("forest-1.0.0-py3-none-any.whl"), "{}", wheel.display());
+        let zip = zip::ZipArchive::new(std::fs::File::open(&wheel).unwrap()).unwrap();
+        for name in ["forest.py", "fuseline_rule.py"] {
+            let path = format!("forest-1.0.0.data/data/share/fuseline/rules/forest/{name}");
+            assert!(zip.file_names().any(|found| found == path), "{path}");
+        }
+    }
 
     #[test]
     fn versions_are_those_of_python() {

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use fuseline_artifact::Digest;
 use fuseline_cache::{ActionKey, Attachment, Cache, Index};
 use fuseline_engine::{
-    ActionState, Caution, Class, Event, Executor, FileDigests, JobFolder, LocalExecutor, Outcome,
-    Plan, PreviousRun, RunId, RunRecord, Services, Unchanged, codes, execute, machine_memory,
-    previous_keys,
+    ActionState, Caution, Class, Environment, Event, Executor, FileDigests, JobFolder,
+    LocalExecutor, Manifest, Outcome, Plan, PreviousRun, RunId, RunRecord, Services, Unchanged,
+    codes, execute, machine_memory, previous_keys,
 };
 use fuseline_host::Sourced;
 use fuseline_remote::{RemoteCache, RemoteReport};
@@ -249,7 +249,9 @@ impl Planner<'_> {
             RunRecord::begin(cache, run, &name, plan.stages()).map_err(Error::failed)?;
         let graph = RunGraph::of_plan(&plan, open.files()).encode()?;
         cache.write_run_file(record.id(), GRAPH_FILE, &[&graph])?;
-        record.set_environment(plan.environment());
+        let environment = plan.environment();
+        let before = last_environment(cache, &name, &environment);
+        record.set_environment(environment.clone());
         keep_memos(&open.services, cache);
         let run_folder = cache.runs_folder().join(record.id());
         action_log::begin(&run_folder);
@@ -334,10 +336,13 @@ impl Planner<'_> {
         open.checked.settle(&mut failures);
         let count = |state| outcome.count(state);
         let has_executed = count(ActionState::Done) > 0;
-        let action_warnings = match has_executed {
+        let mut action_warnings = match has_executed {
             true => action_log::action_warnings(cache, record.id())?,
             false => Vec::new(),
         };
+        if count(ActionState::Cached) > 0 {
+            action_warnings.extend(environment.words_on_interpreters(&before));
+        }
         let summary = RunSummary {
             run: record.id().to_owned(),
             status: outcome.status(),
@@ -390,6 +395,21 @@ fn watch_for_cancel<T>(run: &Path, options: &RunOptions, execute: impl FnOnce() 
 
 /// Interval at which a run looks whether somebody told it to cancel.
 const CANCEL_POLL: Duration = Duration::from_millis(500);
+
+/// The conditions of the last run of a workflow, where an interpreter takes part now; else, and
+/// where there was none, these of now.
+fn last_environment(cache: &Cache, workflow: &str, now: &Environment) -> Environment {
+    if now.python.is_empty() {
+        return now.clone();
+    }
+    let runs = cache.runs().unwrap_or_default();
+    let manifests = runs.iter().rev().filter_map(|run| Manifest::read(cache, run).ok());
+    let last = manifests.take(MAX_RUNS_LOOKED_AT).find(|of| of.workflow == workflow);
+    last.map_or_else(|| now.clone(), |of| of.environment)
+}
+
+/// Number of runs among which the last one of a workflow is looked for.
+const MAX_RUNS_LOOKED_AT: usize = 20;
 
 /// The stages that a plan wants, with their numbers of actions.
 fn wanted_stages(plan: &Plan<'_>) -> Vec<(String, usize)> {

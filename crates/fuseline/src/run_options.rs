@@ -114,7 +114,8 @@ pub struct RunSummary {
     pub remote: Option<RemoteReport>,
     /// Cautions with which the results are to be read, of all actions that the run wanted.
     pub cautions: Vec<Caution>,
-    /// Warnings that the executed actions logged, a line each.
+    /// Warnings that the executed actions logged, and of interpreters that are others than in the
+    /// last run, a line each.
     pub action_warnings: Vec<String>,
     /// The files that were delivered, with their names in the workflow, in its order.
     pub outputs: Vec<(String, PathBuf)>,

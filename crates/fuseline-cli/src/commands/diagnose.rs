@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use fuseline::counted;
 use fuseline_engine::{Class, StageError};
-use fuseline_stages::diagnose::frozen::files::{self, Sources};
+use fuseline_stages::diagnose::frozen::files::{self, Asked, Sources};
 use fuseline_stages::diagnose::frozen::{Answerer, Examples, Question, Settings, diagnose};
 use fuseline_stages::report::frozen::data;
 use serde::Deserialize;
@@ -142,8 +142,15 @@ fn ask(args: &Ask) -> Result<Exit, Failure> {
         groups: args.groups.as_deref(),
         evidence: &evidence,
     };
-    let files = files::ask(&sources, settings, &args.title, &args.out).map_err(failure)?;
+    let Asked { files, left_out } =
+        files::ask(&sources, settings, &args.title, &args.out).map_err(failure)?;
     let columns = if args.metric.is_some() { "`prediction`" } else { "a column a class" };
+    if left_out > 0 {
+        print::note(format!(
+            "{left_out} examples of {} have no quality and are not asked about",
+            args.labels.display()
+        ));
+    }
     print::result(format!(
         "{} of questions in {}. Predict every row (question, example_id, {columns}), \
          then:\n  fuseline diagnose tell {} --predictions FILE -o DIR",

@@ -270,9 +270,8 @@ fn explain(folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
 
 /// Checks a rule, and writes its wheel.
 fn wheel(file: &Path, out: &Path) -> Result<Exit, Failure> {
-    if !out.is_dir() {
-        return Err(Failure::wrong(format!("there is no folder {}", out.display())));
-    }
+    std::fs::create_dir_all(out)
+        .map_err(|error| Failure::wrong(format!("cannot make {}: {error}", out.display())))?;
     if check(file, &Given::default(), Confinement::Default, Format::Human)? == Exit::ActionFailed {
         return Ok(Exit::ActionFailed);
     }

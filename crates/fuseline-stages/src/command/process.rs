@@ -27,7 +27,7 @@ pub(super) fn run(
     folder: &Path,
     env: &BTreeMap<String, String>,
     inputs: &Inputs<'_>,
-) -> Result<(), StageError> {
+) -> Result<Option<Interpreter>, StageError> {
     let name = argv.first().map(String::as_str).unwrap_or_default();
     let io = |error: std::io::Error| StageError::failed(format!("cannot run {name}: {error}"));
     let log = folder.join(".log");
@@ -90,7 +90,7 @@ pub(super) fn run(
         if !text.is_empty() {
             tracing::info!(program = name, "{text}");
         }
-        return Ok(());
+        return Ok(interpreter);
     }
     let how = match ended.code() {
         Some(code) => format!("{name} ended with exit code {code}"),

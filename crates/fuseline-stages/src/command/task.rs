@@ -85,10 +85,13 @@ fn run_in(
     let given = given(stage, inputs)?;
     let task = task(stage, inputs, &given, folder)?;
     std::fs::write(folder.join("task.json"), format!("{task:#}\n")).map_err(io)?;
-    process::run(&stage.run, folder, &stage.env, inputs)?;
+    let interpreter = process::run(&stage.run, folder, &stage.env, inputs)?;
     // Files that it read where they lie were as the key says.
     inputs.check_files(&stage.files)?;
     outputs.discover(reads(folder)?);
+    // Its version counts, whether the program tells of it or not.
+    let program = interpreter.and_then(|of| of.program.canonicalize().ok());
+    outputs.discover(program.map(|path| ReadFile { path, size: None, modified_ns: None }));
 
     let known = Known::gather(given.iter().flat_map(|given| &given.artifacts), inputs.point());
     for (name, port) in &stage.outputs.0 {

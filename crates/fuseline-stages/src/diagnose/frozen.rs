@@ -386,7 +386,7 @@ impl<'a> Study<'a> {
             (
                 "values of quality",
                 examples.quality.len(),
-                rows * modalities.len() * examples.channels,
+                (rows * modalities.len()).saturating_mul(examples.channels),
             ),
             (
                 "probabilities of evidence",

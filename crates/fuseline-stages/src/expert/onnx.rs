@@ -22,6 +22,7 @@ use super::ClassWeight;
 use super::calibration::Calibration;
 use super::external::External;
 use crate::fitted_on::FittedOn;
+use crate::load::format::refuse_known;
 use crate::load::table::file_name;
 use crate::rows::Finder;
 
@@ -196,7 +197,9 @@ impl StageKind for OnnxExpert {
             output: self.output.clone(),
             widths: None,
         };
-        let model = Model::new(inputs, outputs, question, inputs.read_file(&self.path)?)?;
+        let bytes = inputs.read_file(&self.path)?;
+        refuse_known(&file, &bytes)?;
+        let model = Model::new(inputs, outputs, question, bytes)?;
         let Description { inputs: parts, unused_inputs, class_names, ends_in, tolerance } =
             model.describe()?;
         let (order, caution) =

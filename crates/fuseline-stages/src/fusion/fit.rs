@@ -99,6 +99,7 @@ impl StageKind for Fit {
         upstream::check_fusion(site);
         embeddings::check(site);
         rule::check_numbers(site, &self.rule);
+        rule::check_modalities(site, &self.rule);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {

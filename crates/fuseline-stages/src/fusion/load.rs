@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use super::{embeddings, rule};
 use crate::command::FilePath;
 use crate::fitted_on::FittedOn;
+use crate::load::format::refuse_pointer;
 use crate::load::table::file_name;
 use crate::rows::rows_digest;
 
@@ -153,6 +154,7 @@ impl StageKind for Load {
         for (name, path) in &self.files {
             let at = |error: StageError| error.at(format!("files.{name}"));
             let bytes = inputs.read_file(path).map_err(at)?;
+            refuse_pointer(&file_name(path), &bytes).map_err(at)?;
             files.push(LoadFile { name: name.clone(), file_name: file_name(path), bytes });
         }
 

@@ -4,6 +4,7 @@ use fuseline_engine::kind::Problem;
 use fuseline_engine::{CheckSite, PlanSite, StageError, codes};
 use fuseline_host::{CHOOSE_INTERPRETER, Descriptor, HostError, Params, Rule};
 use fuseline_workflow::Diagnostic;
+use fuseline_workflow::codes::OPTION_VALUE;
 use serde_json::{Map, Value};
 
 /// Reports what is wrong with the options `rule` and `params`; gives the rule's descriptor where
@@ -62,16 +63,35 @@ pub(crate) fn check_embeddings(site: &mut CheckSite<'_>, descriptor: &Descriptor
     }
 }
 
+/// The descriptor of a rule; none of one that is not there or cannot be read, which is reported
+/// elsewhere.
+fn planned_descriptor(site: &PlanSite<'_>, rule: &str) -> Option<Descriptor> {
+    let file = site.services.plugins.find(rule).ok()?;
+    let (isolation, conditions) = site.conditions();
+    site.services.plugins.descriptor(&file, isolation, &conditions).ok()
+}
+
+/// Reports a rule that takes another number of modalities than evidence arrives of.
+pub(crate) fn check_modalities(site: &mut PlanSite<'_>, rule: &str) {
+    let Some(descriptor) = planned_descriptor(site, rule) else { return };
+    for action in site.distinct(&["evidence"]) {
+        let modalities = action.inputs("evidence").count();
+        if let Err(error) = descriptor.accepts_modalities(modalities) {
+            let place = action.option_place("rule");
+            let words = error.to_string();
+            site.report(Diagnostic::error(OPTION_VALUE, &place, words).hint(
+                "choose another rule, or gather the modalities that it takes: `where` drops points"
+                    .to_owned(),
+            ));
+            return;
+        }
+    }
+}
+
 /// Reports a rule that takes classes alone behind a cohort whose label is a number.
 pub(crate) fn check_numbers(site: &mut PlanSite<'_>, rule: &str) {
     let Some(action) = site.actions().find(|action| site.is_regression(*action)) else { return };
-    let services = site.services;
-    // A rule that is not there, or cannot be read, is reported elsewhere.
-    let Ok(file) = services.plugins.find(rule) else { return };
-    let (isolation, conditions) = site.conditions();
-    let Ok(descriptor) = services.plugins.descriptor(&file, isolation, &conditions) else {
-        return;
-    };
+    let Some(descriptor) = planned_descriptor(site, rule) else { return };
     if !descriptor.capabilities.regression {
         site.report(
             Diagnostic::error(

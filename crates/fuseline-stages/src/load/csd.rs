@@ -11,6 +11,7 @@ use hdf5_reader::{ByteOrder, Dataset, Datatype, EnumMember, Hdf5File, OpenOption
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::format::{Format, HEAD_BYTES, unreadable_as};
 use super::limits::{check_expansion, contain_panics, expansion_limit, table_bytes, within_memory};
 use super::numeric::{Class, Layout};
 use super::reading::{Chosen, Gate, Id, NonFinite, Pool, Reading, pooled_names};
@@ -132,8 +133,9 @@ impl LoadCsd {
         outputs: &mut Outputs,
     ) -> Result<Features, StageError> {
         let file_bytes = bytes.len() as u64;
+        let head = bytes[..bytes.len().min(HEAD_BYTES)].to_vec();
         let hdf5 = Hdf5File::from_vec_with_options(bytes, bounded(file_bytes))
-            .map_err(|error| unreadable(file, &error))?;
+            .map_err(|error| unreadable_as(Format::Hdf5, file, &head, "HDF5", &error))?;
         let sequence = self.sequence(file, &hdf5)?;
         let videos = self.videos(file, file_bytes, &sequence)?;
         let width = common_width(file, &videos)?;

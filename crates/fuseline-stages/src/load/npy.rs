@@ -3,7 +3,7 @@
 use super::numeric::{Class, Layout, truth_text, unsigned};
 
 /// Magic bytes at the start of every such file.
-pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
+const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// An array.
 #[derive(Debug)]

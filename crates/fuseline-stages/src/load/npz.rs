@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+use super::format::{Format, HEAD_BYTES, unreadable_as};
 use super::limits::{check_expansion, contain_panics, part_limit, table_bytes, within_memory};
 use super::notation::{Missing, Notation};
 use super::npy::{self, Npy};
@@ -192,18 +193,11 @@ fn declared_entries(bytes: &[u8]) -> Option<usize> {
 
 impl<'f> Archive<'f> {
     fn open(file: &'f str, bytes: Vec<u8>) -> Result<Self, StageError> {
-        if bytes.starts_with(npy::MAGIC) {
-            return Err(StageError::data(format!(
-                "{file} is one array, as numpy.save writes it (.npy)"
-            ))
-            .at("path")
-            .hint("write ids and features into one file: numpy.savez(\"f.npz\", ids=ids, x=x)"));
-        }
         let file_bytes = bytes.len() as u64;
         let entries = declared_entries(&bytes);
-        let zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| {
-            StageError::data(format!("{file} is no npz file: {error}")).at("path").hint(DAMAGED)
-        })?;
+        let head = bytes[..bytes.len().min(HEAD_BYTES)].to_vec();
+        let zip = ZipArchive::new(Cursor::new(bytes))
+            .map_err(|error| unreadable_as(Format::Zip, file, &head, "npz", &error))?;
         // Of two entries of one name an archive shows the last.
         if entries.is_some_and(|entries| entries != zip.len()) {
             let message = format!("two arrays of {file} have one name");

@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::columns::{Plain, plain};
+use super::format::{Format, HEAD_BYTES, unreadable_as};
 use super::limits::{check_expansion, contain_panics, table_bytes, within_memory};
 use super::notation::{Missing, Notation};
 use super::reading::{Chosen, Id, Long, NonFinite, Pool, Reading, Use};
@@ -157,12 +158,12 @@ fn read_table(
     bytes: impl ChunkReader + 'static,
     is_read: impl Fn(usize, &str, bool) -> bool,
 ) -> Result<Table, StageError> {
-    let unreadable = |error: &dyn std::error::Error| {
-        StageError::data(format!("{file} cannot be read as Parquet: {error}"))
-            .at("path")
-            .hint(DAMAGED)
-    };
     let size = bytes.len();
+    let head_bytes = usize::try_from(size).map_or(HEAD_BYTES, |size| size.min(HEAD_BYTES));
+    let head = bytes.get_bytes(0, head_bytes).unwrap_or_default();
+    let unreadable = |error: &dyn std::error::Error| {
+        unreadable_as(Format::Parquet, file, &head, "Parquet", &error)
+    };
     let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new())
         .map_err(|error| unreadable(&error))?;
     let fields = metadata.schema().fields().clone();

@@ -5,20 +5,9 @@ use std::io::{self, Cursor, Read};
 use flate2::read::MultiGzDecoder;
 use fuseline_engine::StageError;
 
+use super::format::{HEAD_BYTES, refuse_known};
 use super::limits::expansion_limit;
 use super::table::DAMAGED;
-
-/// First bytes of files that are no text, and what they are.
-const OTHERS: [(&[u8], &str, &str); 8] = [
-    (b"PK\x03\x04", "a zip archive or an Excel workbook", "unpack it, or save the sheet as CSV"),
-    (b"\xd0\xcf\x11\xe0", "an Excel workbook", "save the sheet as CSV"),
-    (b"PAR1", "a Parquet file", "load.parquet reads it, and a table whose name ends in parquet"),
-    (b"BZh", "compressed by bzip2", "unpack it, or compress it by gzip"),
-    (b"\xfd7zXZ", "compressed by xz", "unpack it, or compress it by gzip"),
-    (b"\x28\xb5\x2f\xfd", "compressed by zstd", "unpack it, or compress it by gzip"),
-    (b"\xff\xfe\0\0", "UTF-32 text", "save it as UTF-8"),
-    (b"\0\0\xfe\xff", "UTF-32 text", "save it as UTF-8"),
-];
 
 /// The text of a file as UTF-8, without a byte order mark: gzip is unpacked, and UTF-16 decoded
 /// where a byte order mark says that it is. Whether what else there is is UTF-8 is not looked at.
@@ -38,9 +27,7 @@ pub(super) fn decode<'r>(
         }
         false => (head, Box::new(bytes)),
     };
-    if let Some((_, what, hint)) = OTHERS.iter().find(|(start, ..)| head.starts_with(start)) {
-        return Err(StageError::data(format!("{file} is {what}")).at("path").hint(*hint));
-    }
+    refuse_known(file, &head)?;
     match head[..] {
         [0xef, 0xbb, 0xbf, ..] => skip(file, &mut bytes, 3)?,
         [0xff, 0xfe, ..] => return utf16(file, bytes, u16::from_le_bytes),
@@ -93,7 +80,10 @@ impl<R: Read> Read for Unpacked<R> {
 /// The first bytes, as many as are needed to tell what a file is.
 fn head(file: &str, bytes: &mut impl Read) -> Result<Vec<u8>, StageError> {
     let mut head = Vec::new();
-    bytes.take(8).read_to_end(&mut head).map_err(|error| unreadable(file, &error))?;
+    bytes
+        .take(HEAD_BYTES as u64)
+        .read_to_end(&mut head)
+        .map_err(|error| unreadable(file, &error))?;
     Ok(head)
 }
 

@@ -301,7 +301,7 @@ pub(crate) fn sandbox(node: &Node, found: &mut Vec<Diagnostic>) -> Option<Sandbo
 pub(crate) fn sandboxes(
     node: &Node,
     found: &mut Vec<Diagnostic>,
-) -> (Option<Sandbox>, Vec<(String, Sandbox)>) {
+) -> (Option<Sandbox>, Vec<(String, Sandbox, Place)>) {
     let Data::Mapping(entries) = &node.data else { return (sandbox(node, found), Vec::new()) };
     let mut every_other = None;
     let mut single = Vec::new();
@@ -309,7 +309,7 @@ pub(crate) fn sandboxes(
         let Some(sandbox) = sandbox(&entry.value, found) else { continue };
         match entry.key.as_str() {
             EVERY_OTHER_RULE => every_other = Some(sandbox),
-            rule => single.push((rule.to_owned(), sandbox)),
+            rule => single.push((rule.to_owned(), sandbox, entry.key_place.clone())),
         }
     }
     (every_other, single)

@@ -36,7 +36,8 @@ fn every_part_of_a_workflow_arrives() {
     assert_eq!(workflow.rule_files, [("org.example.gate".to_owned(), "/study/gate.py".into())]);
     assert_eq!(workflow.isolation, Some(Isolation::InProcess));
     assert_eq!(workflow.sandbox, Some(Sandbox::Strict));
-    assert_eq!(workflow.sandboxes, [("gate".to_owned(), Sandbox::Off)]);
+    let [(rule, sandbox, _)] = &workflow.sandboxes[..] else { panic!("one rule is named") };
+    assert_eq!((rule.as_str(), *sandbox), ("gate", Sandbox::Off));
     let python = workflow.python.as_ref().expect("it is named");
     assert_eq!(python.value.to_str(), Some("/env/bin/python3"));
     let memory = workflow.limits.memory.as_ref().expect("it is limited");

@@ -16,15 +16,17 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
 
-use fuseline_artifact::VALUE;
+use fuseline_artifact::{Digest, VALUE};
 
-use super::{Answerer, Diagnosis, Examples, Metric, Question, Settings, diagnose};
+use super::{
+    Answerer, Diagnosis, Examples, Metric, Question, Settings, are_probabilities, diagnose,
+};
 use crate::load::csv::TextFormat;
-use crate::load::table::{Table, open};
+use crate::load::table::{Table, file_name, open};
 use crate::pattern::Column;
 
 /// The form of the folder of questions; raised when it changes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// The file that says what was asked.
 const PLAN: &str = "questions.json";
 /// Numbers of the questions that are no permutation.
@@ -32,6 +34,12 @@ const CLEAN: i32 = -1;
 const NEUTRAL: i32 = -2;
 const CLEAN_AGAIN: i32 = -3;
 const MIXED: i32 = -4;
+/// Beginning of the last field of a plan: the digest of all before it.
+const SEAL: &str = ",\"digest\":\"";
+/// Columns of questions and predictions that are no quality and no class.
+const RESERVED: [&str; 3] = ["question", "example_id", "decision"];
+/// Largest difference, relative to values beyond 1, of quality that came back in single precision.
+const QUALITY_TOLERANCE: f64 = 1e-5;
 /// Number of questions that are no permutation.
 const OTHERS: usize = 4;
 
@@ -67,16 +75,27 @@ struct Plan {
     /// Labels that are numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     value: Option<Vec<u64>>,
+    /// The columns of quality, in the order of the values.
+    names: Vec<String>,
 }
 
-/// Writes all questions into a folder that is new or empty; gives how many files they are.
+/// What was asked.
+#[derive(Debug)]
+pub struct Asked {
+    /// Number of files of questions.
+    pub files: usize,
+    /// Number of labels of examples without quality, which are not asked about.
+    pub left_out: usize,
+}
+
+/// Writes all questions into a folder that is new or empty.
 pub fn ask(
     sources: &Sources<'_>,
     settings: Settings,
     title: &str,
     folder: &Path,
-) -> Result<usize, StageError> {
-    let (examples, names) = read_examples(sources, settings.metric)?;
+) -> Result<Asked, StageError> {
+    let (examples, names, left_out) = read_examples(sources, settings.metric)?;
     let unwritable = |error: std::io::Error| {
         StageError::failed(format!("cannot write {}: {error}", folder.display()))
     };
@@ -89,7 +108,7 @@ pub fn ask(
         QuestionFiles { examples: &examples, names: &names, folder, files: 0, clean: 0 };
     // The engine itself asks; what it is told meanwhile does not matter.
     diagnose(&examples, &settings, &mut files)?;
-    let count = files.files;
+    let asked = Asked { files: files.files, left_out };
     let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect();
     let plan = Plan {
         format: FORMAT,
@@ -105,11 +124,13 @@ pub fn ask(
         modalities: examples.modalities,
         available: examples.available,
         channels: examples.channels,
+        names,
     };
-    let text = serde_json::to_vec(&plan).map_err(|error| StageError::failed(error.to_string()))?;
+    let text =
+        serde_json::to_string(&plan).map_err(|error| StageError::failed(error.to_string()))?;
     // Last: a folder without it is not whole.
-    fs::write(folder.join(PLAN), text).map_err(unwritable)?;
-    Ok(count)
+    fs::write(folder.join(PLAN), sealed(&text)).map_err(unwritable)?;
+    Ok(asked)
 }
 
 /// Reads the answers to the questions of a folder: a file, or a folder of files.
@@ -128,6 +149,10 @@ pub fn tell(
         return Err(StageError::data(format!("{} has another form", path.display()))
             .hint("ask again with this version"));
     }
+    if !is_sealed(&text) {
+        return Err(StageError::data(format!("{} is not as it was written", path.display()))
+            .hint("ask again: what it says of labels and settings decides what answers mean"));
+    }
     let doubles = |bits: Vec<u64>| bits.into_iter().map(f64::from_bits).collect();
     let examples = Examples {
         example_id: plan.example_id,
@@ -141,9 +166,23 @@ pub fn tell(
         evidence: plan.evidence.map(doubles),
         value: plan.value.map(doubles),
     };
-    let mut answers = AnswerFiles::read(&examples, &plan.settings, predictions)?;
+    let mut answers = AnswerFiles::read(&examples, &plan.names, &plan.settings, predictions)?;
     let diagnosis = diagnose(&examples, &plan.settings, &mut answers)?;
     Ok((plan.title, plan.settings, diagnosis))
+}
+
+/// The text of a plan with the digest of all before it as its last field.
+fn sealed(text: &str) -> String {
+    let text = text.trim_end_matches('}');
+    format!("{text}{SEAL}{}\"}}", Digest::hash(text.as_bytes()))
+}
+
+/// True if a text ends in the digest of all before it.
+fn is_sealed(text: &[u8]) -> bool {
+    let start = text.windows(SEAL.len()).rposition(|found| found == SEAL.as_bytes());
+    start
+        .and_then(|start| std::str::from_utf8(&text[..start]).ok())
+        .is_some_and(|plan| sealed(plan).as_bytes() == text)
 }
 
 /// The table of a file, by the ending of its name.
@@ -202,11 +241,11 @@ fn texts(table: &Table, wanted: &[String]) -> Result<Vec<String>, StageError> {
     wanted.iter().map(value).collect()
 }
 
-/// The examples, and the names of the columns of quality.
+/// The examples, the names of the columns of quality, and the number of labels without quality.
 fn read_examples(
     sources: &Sources<'_>,
     metric: Option<Metric>,
-) -> Result<(Examples, Vec<String>), StageError> {
+) -> Result<(Examples, Vec<String>, usize), StageError> {
     let quality = table(sources.quality)?;
     let id = id_column(&quality);
     let columns: Vec<usize> = (0..quality.names.len()).filter(|&column| column != id).collect();
@@ -214,6 +253,7 @@ fn read_examples(
     let mut order = Vec::<String>::new();
     for &column in &columns {
         let name = quality.names[column].as_str();
+        not_reserved(name, &quality.file)?;
         let modality = name.split_once('.').map_or(name, |(modality, _)| modality);
         if !modalities.contains_key(modality) {
             order.push(modality.to_owned());
@@ -243,11 +283,20 @@ fn read_examples(
                     "example {id} has only some of the qualities of modality {modality}"
                 )));
             }
+            if own.iter().flatten().any(|value| value.is_infinite()) {
+                return Err(StageError::data(format!(
+                    "the quality of modality {modality} of example {id} is infinite"
+                ))
+                .hint("quality is a finite number; leave it empty where the modality is missing"));
+            }
             available.push(there);
             values.extend(own.into_iter().map(|value| value.unwrap_or(f64::NAN)));
         }
     }
-    let label = texts(&table(sources.labels)?, &example_id)?;
+    let labels = table(sources.labels)?;
+    let label = texts(&labels, &example_id)?;
+    // Ids are unique in both files, and each id of the quality has a label.
+    let left_out = labels.rows() - example_id.len();
     let value = metric.map(|_| numbers(&label, &example_id, sources.labels)).transpose()?;
     let label = match value {
         Some(_) => vec![VALUE.to_owned(); example_id.len()],
@@ -259,6 +308,9 @@ fn read_examples(
     if classes.iter().all(|class| class.parse::<f64>().is_ok()) {
         let number = |class: &String| class.parse::<f64>().unwrap_or_default();
         classes.sort_by(|one, other| number(one).total_cmp(&number(other)));
+    }
+    if metric.is_none() {
+        check_classes(&classes, example_id.len(), sources.labels)?;
     }
     let class = |text: &String| classes.iter().position(|class| class == text).unwrap_or(0) as u32;
     let group = match sources.groups {
@@ -287,7 +339,36 @@ fn read_examples(
         classes,
         value,
     };
-    Ok((examples, names))
+    Ok((examples, names, left_out))
+}
+
+/// Error where a column of quality or a class has the name of a column that questions or
+/// predictions have.
+fn not_reserved(name: &str, file: &str) -> Result<(), StageError> {
+    if !RESERVED.contains(&name) {
+        return Ok(());
+    }
+    let message = format!("{name} in {file} is a name that the columns of predictions have");
+    Err(StageError::data(message).hint("give it another name"))
+}
+
+/// Error where labels are no classes.
+fn check_classes(classes: &[String], rows: usize, path: &Path) -> Result<(), StageError> {
+    let file = file_name(path);
+    classes.iter().try_for_each(|class| not_reserved(class, &file))?;
+    if let [class] = classes {
+        let message = format!("all labels of {file} are {class}, and two classes are needed");
+        return Err(StageError::data(message));
+    }
+    let are_numbers = classes.iter().all(|class| class.parse::<f64>().is_ok());
+    if are_numbers && classes.len() > 2 && classes.len() > rows / 2 {
+        return Err(StageError::data(format!(
+            "the labels of {file} are {} different numbers of {rows} examples: no classes",
+            classes.len()
+        ))
+        .hint("name what the gap of a label that is a number is measured in: --metric mae"));
+    }
+    Ok(())
 }
 
 /// Labels as numbers.
@@ -312,6 +393,15 @@ fn read_evidence(
     example_id: &[String],
     available: &[bool],
 ) -> Result<Vec<f64>, StageError> {
+    for (number, (name, _)) in files.iter().enumerate() {
+        if !modalities.contains(name) {
+            return Err(StageError::data(format!("there is evidence of {name}, and no quality"))
+                .hint(format!("the modalities are {}", modalities.join(", "))));
+        }
+        if files[..number].iter().any(|(earlier, _)| earlier == name) {
+            return Err(StageError::data(format!("there are two files of evidence of {name}")));
+        }
+    }
     let mut evidence = vec![0.0; example_id.len() * modalities.len() * classes.len()];
     for (at, modality) in modalities.iter().enumerate() {
         let (_, path) = files.iter().find(|(name, _)| name == modality).ok_or_else(|| {
@@ -344,11 +434,15 @@ fn class_columns(table: &Table, classes: &[String]) -> Result<Vec<usize>, StageE
         .map(|class| {
             table
                 .column(&Column::Name(class.clone()), "")
-                .or_else(|_| table.column(&Column::Name(format!("p_{class}")), ""))
+                .or_else(|error| {
+                    let prefixed = table.column(&Column::Name(format!("p_{class}")), "");
+                    prefixed.map_err(|_| error)
+                })
                 .map_err(|error| {
                     error.hint(format!(
-                        "one column a class is expected, called as the classes: {}",
-                        classes.join(", ")
+                        "one column a class is expected, called as the classes: {}; {}",
+                        classes.join(", "),
+                        table.columns_are()
                     ))
                 })
         })
@@ -397,61 +491,71 @@ impl QuestionFiles<'_> {
         self.files += 1;
         Ok(())
     }
+}
 
-    /// The quality of the rows that index vectors name.
-    fn permuted(&self, columns: usize, index: &[u32]) -> Vec<f64> {
-        let Examples { example_id, quality, channels, modalities, .. } = self.examples;
-        let (rows, width) = (example_id.len(), self.names.len());
-        let mut permuted = Vec::with_capacity(index.len() / columns * width);
-        for permutation in index.chunks_exact(columns * rows) {
-            for row in 0..rows {
-                for modality in 0..modalities.len() {
-                    let other = permutation[(modality % columns) * rows + row] as usize;
-                    let start = other * width + modality * channels;
-                    permuted.extend_from_slice(&quality[start..start + channels]);
-                }
+/// The quality that a question asks about: questions x rows x columns of quality.
+fn asked_quality(examples: &Examples, question: &Question<'_>) -> Vec<f64> {
+    match question {
+        Question::Clean => examples.quality.clone(),
+        Question::Neutral => neutral(examples),
+        Question::Mixed { columns, index } | Question::Broken { columns, index, .. } => {
+            permuted(examples, *columns, index)
+        }
+    }
+}
+
+/// The quality of the rows that index vectors name.
+fn permuted(examples: &Examples, columns: usize, index: &[u32]) -> Vec<f64> {
+    let Examples { example_id, quality, channels, modalities, .. } = examples;
+    let (rows, width) = (example_id.len(), modalities.len() * channels);
+    let mut permuted = Vec::with_capacity(index.len() / columns * width);
+    for permutation in index.chunks_exact(columns * rows) {
+        for row in 0..rows {
+            for modality in 0..modalities.len() {
+                let other = permutation[(modality % columns) * rows + row] as usize;
+                let start = other * width + modality * channels;
+                permuted.extend_from_slice(&quality[start..start + channels]);
             }
         }
-        permuted
     }
+    permuted
+}
 
-    /// The mean of each column of quality over the rows where its modality is there.
-    fn neutral(&self) -> Vec<f64> {
-        let mut neutral = self.examples.quality.clone();
-        let width = self.names.len();
-        for column in 0..width {
-            let there =
-                || (column..neutral.len()).step_by(width).filter(|&at| !neutral[at].is_nan());
-            let sum: f64 = there().map(|at| neutral[at]).sum();
-            let mean = sum / there().count().max(1) as f64;
-            let places: Vec<usize> = there().collect();
-            places.into_iter().for_each(|at| neutral[at] = mean);
+/// The mean of each column of quality over the rows where its modality is there.
+fn neutral(examples: &Examples) -> Vec<f64> {
+    let mut neutral = examples.quality.clone();
+    let width = examples.modalities.len() * examples.channels;
+    for column in 0..width {
+        let there = || (column..neutral.len()).step_by(width).filter(|&at| !neutral[at].is_nan());
+        let sum: f64 = there().map(|at| neutral[at]).sum();
+        let mean = sum / there().count().max(1) as f64;
+        let places: Vec<usize> = there().collect();
+        places.into_iter().for_each(|at| neutral[at] = mean);
+    }
+    neutral
+}
+
+/// The number of a question, or of the first of several, and how many there are. `clean`: how often
+/// Clean-Q was asked.
+fn numbered(question: &Question<'_>, clean: &mut usize) -> (i32, usize) {
+    match question {
+        Question::Clean => {
+            *clean += 1;
+            (if *clean == 1 { CLEAN } else { CLEAN_AGAIN }, 1)
         }
-        neutral
+        Question::Neutral => (NEUTRAL, 1),
+        Question::Mixed { .. } => (MIXED, 1),
+        Question::Broken { first, count, .. } => (first.cast_signed(), *count as usize),
     }
 }
 
 impl Answerer for QuestionFiles<'_> {
     fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError> {
-        let Examples { example_id, classes, quality, .. } = self.examples;
+        let Examples { example_id, classes, .. } = self.examples;
         let rows = example_id.len();
-        let mut count = 1;
-        match question {
-            Question::Clean => {
-                let number = if self.clean == 0 { CLEAN } else { CLEAN_AGAIN };
-                self.clean += 1;
-                self.write(&[number], quality)?;
-            }
-            Question::Neutral => self.write(&[NEUTRAL], &self.neutral())?,
-            Question::Mixed { columns, index } => {
-                self.write(&[MIXED], &self.permuted(*columns, index))?;
-            }
-            Question::Broken { first, count: several, columns, index } => {
-                count = *several as usize;
-                let numbers: Vec<i32> = (first.cast_signed()..).take(count).collect();
-                self.write(&numbers, &self.permuted(*columns, index))?;
-            }
-        }
+        let (number, count) = numbered(question, &mut self.clean);
+        let numbers: Vec<i32> = (number..).take(count).collect();
+        self.write(&numbers, &asked_quality(self.examples, question))?;
         // Any answers will do meanwhile; a correlation must be defined.
         Ok(match self.examples.value {
             Some(_) => (0..count * rows).map(|at| (at % rows) as f64).collect(),
@@ -465,16 +569,26 @@ struct AnswerFiles<'a> {
     examples: &'a Examples,
     /// questions x rows x classes: permutations, then the [`OTHERS`], from -1 downwards.
     answers: Vec<f64>,
+    /// The columns of quality.
+    names: &'a [String],
+    /// The quality that came back beside predictions, in the order of the answers, NaN where none
+    /// did; none where no file has any.
+    returned: Option<Vec<f32>>,
     permutations: usize,
     clean: usize,
 }
 
 impl<'a> AnswerFiles<'a> {
-    fn read(examples: &'a Examples, settings: &Settings, path: &Path) -> Result<Self, StageError> {
+    fn read(
+        examples: &'a Examples,
+        names: &'a [String],
+        settings: &Settings,
+        path: &Path,
+    ) -> Result<Self, StageError> {
         let permutations = settings.permutations as usize;
         let (rows, classes) = (examples.example_id.len(), examples.classes.len());
         let answers = vec![f64::NAN; (permutations + OTHERS) * rows * classes];
-        let mut this = Self { examples, answers, permutations, clean: 0 };
+        let mut this = Self { examples, answers, names, returned: None, permutations, clean: 0 };
         let place: BTreeMap<&str, usize> =
             examples.example_id.iter().map(String::as_str).zip(0..).collect();
         for file in files(path)? {
@@ -514,6 +628,16 @@ impl<'a> AnswerFiles<'a> {
         let question = table.column(&Column::Name("question".to_owned()), "")?;
         let id = table.column(&Column::Name("example_id".to_owned()), "")?;
         let decision = table.column(&Column::Name("decision".to_owned()), "").ok();
+        if decision.is_some() && class_columns(table, &self.examples.classes).is_ok() {
+            let message = format!("{} has a decision and probabilities", table.file);
+            return Err(StageError::data(message).hint("give one of the two"));
+        }
+        let quality: Vec<usize> = self
+            .names
+            .iter()
+            .map_while(|name| table.column(&Column::Name(name.clone()), "").ok())
+            .collect();
+        let has_quality = quality.len() == self.names.len();
         let columns = match (decision, &self.examples.value) {
             (_, Some(_)) => vec![table.column(&Column::Name("prediction".to_owned()), "")?],
             (Some(column), None) => vec![column],
@@ -537,19 +661,34 @@ impl<'a> AnswerFiles<'a> {
             if out.iter().any(|value| !value.is_nan()) {
                 return Err(wrong("answers a question that was answered before".to_owned()));
             }
+            if has_quality {
+                let width = self.names.len();
+                let total = (self.permutations + OTHERS) * rows * width;
+                let returned = self.returned.get_or_insert_with(|| vec![f32::NAN; total]);
+                let own = &mut returned[(at * rows + example) * width..][..width];
+                for (value, &column) in own.iter_mut().zip(&quality) {
+                    *value = table.number(row, column)?.unwrap_or(f64::NAN) as f32;
+                }
+            }
             if decision.is_some() && self.examples.value.is_none() {
-                let class = table.text(row, columns[0])?.unwrap_or_default();
-                let class = self.examples.classes.iter().position(|name| *name == class);
+                let name = table.text(row, columns[0])?.unwrap_or_default();
+                let classes = &self.examples.classes;
+                let class = classes.iter().position(|class| *class == name);
                 out.fill(0.0);
-                *class
-                    .and_then(|class| out.get_mut(class))
-                    .ok_or_else(|| wrong("decides for no class of the labels".to_owned()))? = 1.0;
+                *class.and_then(|class| out.get_mut(class)).ok_or_else(|| {
+                    let classes = classes.join(", ");
+                    wrong(format!("decides for {name:?}, which is none of the classes {classes}"))
+                })? = 1.0;
                 continue;
             }
             for (value, &column) in out.iter_mut().zip(&columns) {
                 *value = table
                     .number(row, column)?
                     .ok_or_else(|| wrong("lacks a probability".to_owned()))?;
+            }
+            if self.examples.value.is_none() && !are_probabilities(out) {
+                return Err(wrong(format!("has {out:?}: no probabilities that sum to 1"))
+                    .hint("give the softmax of the model's logits, or its decisions"));
             }
         }
         Ok(())
@@ -558,17 +697,31 @@ impl<'a> AnswerFiles<'a> {
 
 impl Answerer for AnswerFiles<'_> {
     fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError> {
-        let width = self.examples.example_id.len() * self.examples.classes.len();
-        let (number, count) = match question {
-            Question::Clean => {
-                self.clean += 1;
-                (if self.clean == 1 { CLEAN } else { CLEAN_AGAIN }, 1)
-            }
-            Question::Neutral => (NEUTRAL, 1),
-            Question::Mixed { .. } => (MIXED, 1),
-            Question::Broken { first, count, .. } => (first.cast_signed(), *count as usize),
-        };
+        let rows = self.examples.example_id.len();
+        let width = rows * self.examples.classes.len();
+        let (number, count) = numbered(question, &mut self.clean);
         let at = self.place(number);
+        if let Some(returned) = &self.returned {
+            let asked = asked_quality(self.examples, question);
+            let returned = &returned[at * rows * self.names.len()..][..asked.len()];
+            let other = returned.iter().zip(&asked).position(|(returned, asked)| {
+                let difference = (f64::from(*returned) - asked).abs();
+                difference > QUALITY_TOLERANCE * asked.abs().max(1.0)
+            });
+            if let Some(other) = other {
+                let (row, column) = (other / self.names.len(), other % self.names.len());
+                return Err(StageError::data(format!(
+                    "the predictions of question {} were made at {} = {} of example {}, and {} \
+                     was asked",
+                    i64::from(number) + (row / rows) as i64,
+                    self.names[column],
+                    returned[other],
+                    self.examples.example_id[row % rows],
+                    asked[other]
+                ))
+                .hint("these predictions answer other questions: predict those of this folder"));
+            }
+        }
         Ok(self.answers[at * width..][..count * width].to_vec())
     }
 }

@@ -331,7 +331,7 @@ fn gzip_and_utf16_are_read_and_other_packings_are_named() {
         assert!(message(&utf16[2..]).contains("it looks like UTF-16 without a byte order mark"));
     }
     assert_eq!(message(b"PK\x03\x04 and so on"), "table.csv is a zip archive or an Excel workbook");
-    assert_eq!(message(b"PAR1 and so on"), "table.csv is a Parquet file");
+    assert_eq!(message(b"PAR1\x15\x04 and so on"), "table.csv is a Parquet file");
 }
 
 #[test]
