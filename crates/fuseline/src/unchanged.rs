@@ -223,7 +223,8 @@ pub(crate) fn request(study: &Study, options: &RunOptions) -> Option<Digest> {
     let search = plugin_path(folders, &[], &settings.settings).ok()?;
     // What a workflow states is in its texts.
     let python = Interpreter::find_program(settings.python().as_ref());
-    let python = python.ok().map(|of| of.program);
+    // An environment may have been made anew under its name, of another interpreter.
+    let python = python.ok().map(|of| (of.program.canonicalize().ok(), of.program));
     let request = (path, set, seed, params, isolation, max_actions, &options.only);
     Some(Digest::hash(format!("{:?}", (working_dir, lock, search, python, request))))
 }
