@@ -67,6 +67,13 @@ fn a_union_holds_the_rows_of_both_and_no_others_whatever_the_order() {
 }
 
 #[test]
+fn a_set_is_empty_where_no_example_is_in_it() {
+    for rows in unions() {
+        assert_eq!(rows.is_empty(), meant(&rows) == 0, "{rows}");
+    }
+}
+
+#[test]
 fn sets_overlap_where_an_example_is_in_both() {
     let unions: Vec<_> = unions().into_iter().map(|rows| (meant(&rows), rows)).collect();
     for (meant_by_one, one) in &unions {
