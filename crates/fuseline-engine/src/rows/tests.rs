@@ -150,6 +150,8 @@ fn sets_are_named_as_a_reader_would_name_them() {
     let name =
         |split: ActionId| Some(if split == ActionId(7) { "folds" } else { "others" }.to_owned());
     assert_eq!(two.words(&name), "{train(fold 4 of others), test(fold 0 of folds)}");
+    let apart = tests(&[0]).union(&Rows::test(fold(8, 4)));
+    assert_eq!(apart.words(&name), "{test(fold 0 of folds), test(fold 4 of others)}");
     assert_eq!(two.splits().collect::<Vec<_>>(), [8, 7].map(|split| Some(ActionId(split))));
 }
 
