@@ -461,7 +461,7 @@ mod tests {
         let stages = ["s0", "s1"].map(|name| ManifestStage { name: name.into(), outputs: vec![] });
         let run = Manifest {
             actions: serde_json::from_value(actions.into()).unwrap(),
-            stages: stages.into(),
+            stages: stages.into_iter().collect(),
             ..crate::ro_crate::tests::manifest()
         };
         let described = described(&run);
