@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use fuseline_artifact::{Artifact, ArtifactKind, Control, Digest, Finding, Findings, Typed};
 use fuseline_cache::{Cache, CacheError};
+use fuseline_workflow::StageIndex;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -159,14 +160,14 @@ type Rows = BTreeMap<Vec<(String, String)>, BTreeMap<String, Value>>;
 /// Rows of the last stage of the second run that gives findings in both.
 fn findings(cache: &Cache, a: &Manifest, b: &Manifest) -> Result<Vec<Moved>, CacheError> {
     let kind = ArtifactKind::Findings.name();
-    for (number, stage) in b.stages.iter().enumerate().rev() {
+    for (number, stage) in b.stages.iter_enumerated().rev() {
         let Some(port) = stage.outputs.iter().position(|(_, of)| of == kind) else { continue };
-        let Some(earlier) = a.stages.iter().position(|of| {
+        let Some(earlier) = a.stages.position(|of| {
             of.name == stage.name && of.outputs.get(port).is_some_and(|(_, of)| of == kind)
         }) else {
             continue;
         };
-        let digests = |manifest: &Manifest, stage: usize| -> Vec<Digest> {
+        let digests = |manifest: &Manifest, stage: StageIndex| -> Vec<Digest> {
             let actions = manifest.actions.iter().filter(|action| action.stage == stage);
             actions.filter_map(|action| action.outputs.get(port).copied()).collect()
         };

@@ -4,6 +4,7 @@ use std::path::{Component, Path};
 
 use fuseline_artifact::Digest;
 use fuseline_cache::{ActionKey, Cache, CacheError};
+use fuseline_workflow::{IndexVec, StageIndex};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -64,8 +65,8 @@ pub struct Manifest {
     /// Conditions under which its rules and programs were executed.
     #[serde(default, skip_serializing_if = "Environment::is_empty")]
     pub environment: Environment,
-    /// The stages, in order.
-    pub stages: Vec<ManifestStage>,
+    /// The stages, in the plan's order.
+    pub stages: IndexVec<StageIndex, ManifestStage>,
     /// Cautions to read the results with, and the actions that they are about.
     #[serde(default)]
     pub cautions: Vec<Caution>,
@@ -103,7 +104,7 @@ pub struct ManifestStage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ManifestAction {
     /// Index of its stage in the manifest.
-    pub stage: usize,
+    pub stage: StageIndex,
     /// `stage[axis=label]`.
     pub action: String,
     /// Its last state, by [`crate::ActionState::name`].
@@ -201,7 +202,7 @@ impl Manifest {
         if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
             return Err(problem("its workflow has no name that a folder could have"));
         }
-        if manifest.actions.iter().any(|action| action.stage >= manifest.stages.len()) {
+        if manifest.actions.iter().any(|action| manifest.stages.get(action.stage).is_none()) {
             return Err(problem("it has an action of no stage"));
         }
         Ok(manifest)

@@ -10,6 +10,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use fuseline_artifact::Digest;
 use fuseline_cache::{Attachment, Cache, CacheError, PreviousKeys};
+use fuseline_workflow::{IndexVec, StageIndex};
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -409,7 +410,7 @@ struct AboutPlan<'a> {
     files: &'a [FileRead],
     #[serde(skip_serializing_if = "Environment::is_empty")]
     environment: Environment,
-    stages: Vec<ManifestStage>,
+    stages: IndexVec<StageIndex, ManifestStage>,
     cautions: Vec<Caution>,
     actions: [ManifestAction; 0],
 }
@@ -423,7 +424,7 @@ fn action(plan: &Plan<'_>, outcome: &Outcome, of: ActionId, state: ActionState) 
     let failure = outcome.failures.binary_search_by_key(&of, |failure| failure.action);
     let failure = failure.ok().map(|at| &outcome.failures[at]);
     ManifestAction {
-        stage: stage.into(),
+        stage,
         action: plan.action_label(of),
         state: state.name().to_owned(),
         key: outcome.keys[of],

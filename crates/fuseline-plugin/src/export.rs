@@ -435,41 +435,36 @@ pub unsafe fn find_extension(id: abi::FslString, known: &[Extension]) -> *const 
     found.map_or(ptr::null(), |extension| extension.table)
 }
 
-/// The extension of a rule with the fast path.
-pub fn permuted_predict<R: PermutedPredict>() -> Extension {
-    struct Table<R>(std::marker::PhantomData<R>);
-    impl<R: PermutedPredict> Table<R> {
-        const TABLE: &'static abi::PermutedPredict = &abi::PermutedPredict {
-            struct_size: size_of::<abi::PermutedPredict>() as u32,
-            flags: 0,
-            predict_permuted: Some(predict_permuted_of::<R>),
-        };
-    }
-    Extension { id: abi::PERMUTED_PREDICT, table: ptr::from_ref(Table::<R>::TABLE).cast() }
+/// Defines the extension of a rule with a trait: a table with one function.
+macro_rules! extension {
+    ($(#[$doc:meta])* $name:ident<$rule:ident>: $id:ident, $table:ident { $field:ident: $of:ident }) => {
+        $(#[$doc])*
+        pub fn $name<R: $rule>() -> Extension {
+            struct Table<R>(std::marker::PhantomData<R>);
+            impl<R: $rule> Table<R> {
+                const TABLE: &'static abi::$table = &abi::$table {
+                    struct_size: size_of::<abi::$table>() as u32,
+                    flags: 0,
+                    $field: Some($of::<R>),
+                };
+            }
+            Extension { id: abi::$id, table: ptr::from_ref(Table::<R>::TABLE).cast() }
+        }
+    };
 }
 
-/// The extension of a rule that loads models.
-pub fn load<R: LoadModel>() -> Extension {
-    struct Table<R>(std::marker::PhantomData<R>);
-    impl<R: LoadModel> Table<R> {
-        const TABLE: &'static abi::LoadModel = &abi::LoadModel {
-            struct_size: size_of::<abi::LoadModel>() as u32,
-            flags: 0,
-            load: Some(load_of::<R>),
-        };
-    }
-    Extension { id: abi::LOAD, table: ptr::from_ref(Table::<R>::TABLE).cast() }
+extension! {
+    /// The extension of a rule with the fast path.
+    permuted_predict<PermutedPredict>: PERMUTED_PREDICT,
+    PermutedPredict { predict_permuted: predict_permuted_of }
 }
 
-/// The extension of a rule that answers questions.
-pub fn query<R: AnswerQuery>() -> Extension {
-    struct Table<R>(std::marker::PhantomData<R>);
-    impl<R: AnswerQuery> Table<R> {
-        const TABLE: &'static abi::AnswerQuery = &abi::AnswerQuery {
-            struct_size: size_of::<abi::AnswerQuery>() as u32,
-            flags: 0,
-            query: Some(query_of::<R>),
-        };
-    }
-    Extension { id: abi::QUERY, table: ptr::from_ref(Table::<R>::TABLE).cast() }
+extension! {
+    /// The extension of a rule that loads models.
+    load<LoadModel>: LOAD, LoadModel { load: load_of }
+}
+
+extension! {
+    /// The extension of a rule that answers questions.
+    query<AnswerQuery>: QUERY, AnswerQuery { query: query_of }
 }

@@ -1,9 +1,12 @@
 //! The address of a remote, as a person writes it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::Url;
 
@@ -11,7 +14,8 @@ use url::Url;
 /// `az://container/prefix`, `file:///folder`, or the path of a folder.
 ///
 /// It holds no credentials, so that it can be shown, logged and written down.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RemoteAddress {
     text: String,
     pub(crate) place: Place,
@@ -27,32 +31,32 @@ pub(crate) enum Place {
     Azure(Url),
 }
 
-/// A text that is no address of a remote. Never shows the text: a secret may be in it.
+/// A text that is no address of a remote, in words that follow the name of the option or setting.
+/// Never shows the text: a secret may be in it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AddressError {
     /// Nothing was given.
-    #[error("the address of the remote is empty")]
+    #[error("is empty: name a folder, or a URL such as s3://bucket/prefix")]
     Empty,
     /// It has a user, a password, a query or a fragment.
     #[error(
-        "the address of the remote holds a user, a password or a query; credentials are read from \
-         the environment alone"
+        "must hold no user, password or query: credentials belong into the variables of the store, \
+         such as AWS_ACCESS_KEY_ID"
     )]
     Credentials,
     /// It cannot be parsed.
-    #[error("the address of the remote is no URL: {0}")]
+    #[error("is no URL: {0}")]
     Malformed(url::ParseError),
     /// Its scheme is not one of those that are known.
     #[error(
-        "no remote has the scheme {0}; there are s3, https, http, gs, az, file, and the path of a \
-         folder"
+        "has the scheme {0}; a remote has s3, https, http, gs, az or file, or is the path of a folder"
     )]
     Scheme(String),
     /// It names no bucket.
-    #[error("the address of the remote names no bucket or host")]
+    #[error("names no bucket or host")]
     NoBucket,
     /// It is a relative folder behind `file:`.
-    #[error("the folder of the remote is not absolute: file:///folder has three slashes")]
+    #[error("names a folder that is not absolute: file:///folder has three slashes")]
     Relative,
 }
 
@@ -110,6 +114,34 @@ impl FromStr for RemoteAddress {
     /// A folder is relative to the working directory.
     fn from_str(text: &str) -> Result<Self, AddressError> {
         Self::parse(text, Path::new(""))
+    }
+}
+
+impl TryFrom<String> for RemoteAddress {
+    type Error = AddressError;
+
+    fn try_from(text: String) -> Result<Self, AddressError> {
+        text.parse()
+    }
+}
+
+impl From<RemoteAddress> for String {
+    fn from(address: RemoteAddress) -> Self {
+        address.text
+    }
+}
+
+impl JsonSchema for RemoteAddress {
+    fn schema_name() -> Cow<'static, str> {
+        "RemoteAddress".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1 })
     }
 }
 

@@ -13,6 +13,7 @@ use std::os::unix::fs::FileExt;
 use fuseline_artifact::Digest;
 use fuseline_cache::Cache;
 use fuseline_engine::{MANIFEST_FILE, Manifest, ManifestAction};
+use fuseline_workflow::StageIndex;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
@@ -53,7 +54,7 @@ struct Entry {
     offset: u64,
     length: u32,
     seconds: f32,
-    stage: u16,
+    stage: StageIndex,
     state: Ended,
 }
 
@@ -86,7 +87,7 @@ impl ManifestIndex {
         for item in &list.items {
             #[derive(Deserialize)]
             struct Action<'m> {
-                stage: usize,
+                stage: StageIndex,
                 #[serde(borrow)]
                 state: Cow<'m, str>,
                 #[serde(default)]
@@ -96,38 +97,42 @@ impl ManifestIndex {
             }
             let action: Action<'_> = serde_json::from_slice(&bytes[item.clone()])
                 .map_err(|error| damaged(&format!("is damaged: {error}")))?;
-            if action.stage >= head.stages.len() {
+            if head.stages.get(action.stage).is_none() {
                 return Err(damaged("has an action of no stage"));
             }
-            let (Ok(number), Ok(length), Ok(stage)) = (
-                u32::try_from(entries.len()),
-                u32::try_from(item.len()),
-                u16::try_from(action.stage),
-            ) else {
+            let (Ok(number), Ok(length)) =
+                (u32::try_from(entries.len()), u32::try_from(item.len()))
+            else {
                 return Err(damaged("has more than can be shown"));
             };
             makers.extend(action.outputs.iter().map(|digest| (prefix(digest), number)));
             let state = Ended::from_name(&action.state);
             let seconds = action.seconds.unwrap_or(0.0);
-            entries.push(Entry { offset: item.start as u64, length, seconds, stage, state });
+            entries.push(Entry {
+                offset: item.start as u64,
+                length,
+                seconds,
+                stage: action.stage,
+                state,
+            });
         }
         makers.sort_unstable();
         Ok(Some(Self { head, entries, makers, file }))
     }
 
     /// Numbers of actions by state: in all, or of a stage.
-    pub fn count(&self, stage: Option<usize>, state: Ended) -> usize {
+    pub fn count(&self, stage: Option<StageIndex>, state: Ended) -> usize {
         self.numbers(stage, Some(state)).count()
     }
 
     /// The actions of a stage or of all, in a state or in any, by their numbers.
     pub fn numbers(
         &self,
-        stage: Option<usize>,
+        stage: Option<StageIndex>,
         state: Option<Ended>,
     ) -> impl Iterator<Item = usize> {
         let fits = move |entry: &Entry| {
-            stage.is_none_or(|stage| usize::from(entry.stage) == stage)
+            stage.is_none_or(|stage| entry.stage == stage)
                 && state.is_none_or(|state| entry.state == state)
         };
         let entries = self.entries.iter().enumerate();
@@ -135,11 +140,9 @@ impl ManifestIndex {
     }
 
     /// Seconds that the executed actions of a stage took together.
-    pub fn busy(&self, stage: usize) -> f64 {
-        let of_stage = self
-            .entries
-            .iter()
-            .filter(|entry| usize::from(entry.stage) == stage && entry.state == Ended::Done);
+    pub fn busy(&self, stage: StageIndex) -> f64 {
+        let of_stage =
+            self.entries.iter().filter(|entry| entry.stage == stage && entry.state == Ended::Done);
         of_stage.map(|entry| f64::from(entry.seconds)).sum()
     }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use fuseline_engine::MANIFEST_FILE;
+use fuseline_engine::{MANIFEST_FILE, ManifestStage};
+use fuseline_workflow::StageIndex;
 
 use crate::deferred::Reading;
 use crate::event_log::{EventLog, StageProgress};
@@ -89,14 +90,6 @@ pub enum RunView {
     },
 }
 
-/// Why there is no view of a run.
-pub enum NoView {
-    /// It is being read.
-    Wait,
-    /// The answer that says what is wrong.
-    Answer(Response),
-}
-
 impl App {
     /// True if the cache keeps a run of this name.
     pub fn has_run(&self, run: &str) -> bool {
@@ -108,35 +101,36 @@ impl App {
         self.cache.open_run_file(run, MANIFEST_FILE).is_ok_and(|file| file.is_some())
     }
 
-    /// The view of a run.
-    pub async fn view(self: &Arc<Self>, run: &str) -> Result<RunView, NoView> {
+    /// The view of a run, or the page that says why there is none.
+    pub async fn view(self: &Arc<Self>, run: &str) -> Result<RunView, Response> {
         if !self.has_run(run) {
             let words = "The cache keeps no run of this name.";
-            return Err(NoView::Answer(frame::not_found(words)));
+            return Err(frame::not_found(words));
         }
         if self.has_manifest(run) {
             return match self.manifest(run).await {
-                None => Err(NoView::Wait),
+                None => Err(frame::page(format!("Run {run}"))
+                    .under("/", "Runs")
+                    .waits("The run is being read; the page shows it in a moment.")
+                    .response()),
                 Some(Ok(index)) => Ok(RunView::Ended(index)),
-                Some(Err(problem)) => Err(NoView::Answer(unreadable(&problem))),
+                Some(Err(problem)) => Err(unreadable(&problem)),
             };
         }
         let alive = self.cache.is_run_alive(run).unwrap_or(false);
         let log = match self.follow(run) {
             Ok(Some(log)) => log,
             Ok(None) => {
-                return Err(NoView::Answer(unreadable(
-                    "The run has neither a manifest nor a log.",
-                )));
+                return Err(unreadable("The run has neither a manifest nor a log."));
             }
-            Err(problem) => return Err(NoView::Answer(unreadable(&problem))),
+            Err(problem) => return Err(unreadable(&problem)),
         };
         let reading = log.clone();
         let read = tokio::task::spawn_blocking(move || reading.catch_up()).await;
         let whole = match read {
             Ok(Ok(whole)) => whole,
-            Ok(Err(problem)) => return Err(NoView::Answer(unreadable(&problem))),
-            Err(_) => return Err(NoView::Answer(unreadable("The log could not be read."))),
+            Ok(Err(problem)) => return Err(unreadable(&problem)),
+            Err(_) => return Err(unreadable("The log could not be read.")),
         };
         if !whole && !log.is_read.swap(true, Ordering::AcqRel) {
             let log = log.clone();
@@ -178,35 +172,22 @@ pub fn unreadable(problem: &str) -> Response {
     frame::problem(StatusCode::OK, "This cannot be shown", problem)
 }
 
-impl NoView {
-    /// The answer.
-    pub fn answer(self, run: &str) -> Response {
-        match self {
-            Self::Answer(response) => response,
-            Self::Wait => frame::page(format!("Run {run}"))
-                .under("/", "Runs")
-                .waits("The run is being read; the page shows it in a moment.")
-                .response(),
-        }
-    }
-}
-
 /// Progress of the stages of a run that has ended.
 pub fn ended_stages(index: &ManifestIndex) -> Vec<StageProgress> {
-    let stages = index
-        .head
-        .stages
-        .iter()
-        .map(|stage| StageProgress { name: stage.name.clone(), ..StageProgress::default() });
-    let mut stages: Vec<_> = stages.collect();
-    for (number, stage) in stages.iter_mut().enumerate() {
+    let progress = |(number, stage): (StageIndex, &ManifestStage)| {
         let count = |state| index.count(Some(number), state);
-        stage.cached = count(Ended::Cached);
-        stage.done = count(Ended::Done);
-        stage.failed = count(Ended::Failed);
-        stage.skipped = count(Ended::Skipped);
-        stage.busy = index.busy(number);
-        stage.total = stage.cached + stage.done + stage.failed + stage.skipped;
-    }
-    stages
+        let [cached, done, failed, skipped] =
+            [Ended::Cached, Ended::Done, Ended::Failed, Ended::Skipped].map(count);
+        StageProgress {
+            name: stage.name.clone(),
+            total: cached + done + failed + skipped,
+            cached,
+            done,
+            failed,
+            skipped,
+            busy: index.busy(number),
+            ..StageProgress::default()
+        }
+    };
+    index.head.stages.iter_enumerated().map(progress).collect()
 }

@@ -11,7 +11,7 @@ use crate::expression::{
     AxisView, Environment, NO_POINT, ParamView, Scope, Template, Type, Work, format_value,
 };
 use crate::files::{Files, Place};
-use crate::index::{AxisIndex, IndexVec, PointIndex};
+use crate::index::{AxisIndex, IndexVec, ParamIndex, PointIndex};
 use crate::limits::Limits;
 use crate::names;
 use crate::workflow::{Axis, AxisPoint, Within};
@@ -19,8 +19,8 @@ use crate::yaml::{Data, Entry, Node, describe};
 
 /// Inputs of reading axes.
 pub(crate) struct Given<'a> {
-    pub params: &'a [ParamView],
-    pub values: &'a [Option<Value>],
+    pub params: &'a IndexVec<ParamIndex, ParamView>,
+    pub values: &'a IndexVec<ParamIndex, Option<Value>>,
     pub limits: &'a Limits,
     pub files: &'a Files,
 }
@@ -33,7 +33,7 @@ pub(crate) const ZIP: &str = "zip";
 pub(crate) fn read(
     definitions: &IndexVec<AxisIndex, Definition>,
     given: &Given<'_>,
-    used: &mut BTreeSet<usize>,
+    used: &mut BTreeSet<ParamIndex>,
     work: &mut Work,
     found: &mut Vec<Diagnostic>,
 ) -> (IndexVec<AxisIndex, Axis>, IndexVec<AxisIndex, (String, AxisView)>) {
@@ -92,7 +92,7 @@ struct Reader<'a> {
     names: &'a IndexVec<AxisIndex, (String, AxisView)>,
     /// All axes; those that were read have points.
     axes: &'a IndexVec<AxisIndex, Axis>,
-    used: &'a mut BTreeSet<usize>,
+    used: &'a mut BTreeSet<ParamIndex>,
     work: &'a mut Work,
     found: &'a mut Vec<Diagnostic>,
 }

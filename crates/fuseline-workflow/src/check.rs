@@ -15,7 +15,7 @@ use crate::document::{self, Document, absolute};
 use crate::expression::{Environment, NO_POINT, ParamView, Scope, Template, Work, has_expression};
 use crate::files::Files;
 use crate::given::{self, Given};
-use crate::index::{IndexVec, StageIndex, WrittenStageIndex};
+use crate::index::{IndexVec, ParamIndex, StageIndex, WrittenStageIndex};
 use crate::limits::Limits;
 use crate::names::{self, NameMap};
 use crate::order;
@@ -107,7 +107,8 @@ pub fn check(
     let mut workflow = reader.read(file, &path).and_then(|document| {
         let params = params::read(&document.params, overrides, limits, &mut files, &mut found);
         given = given::params(&params);
-        let checker = Checker { document, path, params, catalogue, limits, files: &files };
+        let checker =
+            Checker { document, path, params: params.into(), catalogue, limits, files: &files };
         let workflow = checker.check(&mut found)?;
         // Mistakes in the seed of the file stay mistakes.
         Some(Workflow { seed: overrides.seed.unwrap_or(workflow.seed), ..workflow })
@@ -124,7 +125,7 @@ pub fn check(
 struct Checker<'a> {
     document: Document,
     path: PathBuf,
-    params: Vec<params::Param>,
+    params: IndexVec<ParamIndex, params::Param>,
     catalogue: &'a Catalogue,
     limits: &'a Limits,
     files: &'a Files,
@@ -137,7 +138,7 @@ impl Checker<'_> {
         let definitions = std::mem::take(&mut self.document.stages);
         let Self { document, path, params, catalogue, limits, files } = &self;
         let views = params::views(params);
-        let values: Vec<_> = params.iter().map(|param| param.value.clone()).collect();
+        let values: IndexVec<_, _> = params.iter().map(|param| param.value.clone()).collect();
         let mut used = BTreeSet::new();
         let mut work = Work::new(limits.max_work(), limits.max_list());
 
@@ -315,7 +316,7 @@ impl Checker<'_> {
     /// for others too.
     fn unused(
         &self,
-        used: &BTreeSet<usize>,
+        used: &BTreeSet<ParamIndex>,
         written: &IndexVec<WrittenStageIndex, stage::WrittenStage>,
         edges: &[order::Edge<'_>],
         targets: &[WrittenStageIndex],
@@ -338,7 +339,7 @@ impl Checker<'_> {
         let references =
             [codes::UNKNOWN_STAGE, codes::REFERENCE_SYNTAX, codes::UNKNOWN_KEY, codes::WRONG_SHAPE];
         let stages_hidden = hidden(&references, found);
-        for (index, param) in self.params.iter().enumerate() {
+        for (index, param) in self.params.iter_enumerated() {
             let sound = param.value.is_some() && !params_hidden;
             if sound && !param.included && !used.contains(&index) {
                 let message = format!("nothing uses the param `{}`", param.name);
@@ -397,9 +398,9 @@ fn workflow_name<'n>(node: &'n Node, found: &mut Vec<Diagnostic>) -> Option<Stri
 
 /// Values outside of stages, which see params alone.
 struct Root<'a> {
-    views: &'a [ParamView],
-    values: &'a [Option<Value>],
-    used: &'a mut BTreeSet<usize>,
+    views: &'a IndexVec<ParamIndex, ParamView>,
+    values: &'a IndexVec<ParamIndex, Option<Value>>,
+    used: &'a mut BTreeSet<ParamIndex>,
     work: &'a mut Work,
     files: &'a Files,
 }

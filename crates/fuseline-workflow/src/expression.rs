@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic, Fix};
 use crate::files::{Files, Place};
-use crate::index::AxisIndex;
+use crate::index::{AxisIndex, ParamIndex};
 use crate::names;
 use crate::yaml::{Node, content_place, plain_value};
 
@@ -42,8 +42,8 @@ pub(crate) enum ExprKind {
     Literal(Value),
     /// A name that is not resolved yet.
     Name(String),
-    /// A param, as an index.
-    Param(usize),
+    /// A param.
+    Param(ParamIndex),
     /// The label of an axis's point.
     AxisLabel(AxisIndex),
     /// The value of a scalar axis.

@@ -4,8 +4,11 @@ use std::iter::Map;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Index, IndexMut, Range};
 
-/// A vector that is indexed by one type of index alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+/// A vector that is indexed by one type of index alone. Serialised as a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct IndexVec<I, T> {
     /// The elements, without their type of index.
     pub raw: Vec<T>,
@@ -128,6 +131,8 @@ macro_rules! index_types {
     ($($(#[$doc:meta])* $visibility:vis $name:ident;)+) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
         $visibility struct $name(pub u32);
 
         impl From<usize> for $name {
@@ -145,6 +150,8 @@ macro_rules! index_types {
 }
 
 index_types! {
+    /// Index of a param among those that its workflow declares.
+    pub(crate) ParamIndex;
     /// Index of an axis in its workflow.
     pub AxisIndex;
     /// Index of a point among those of its axis.

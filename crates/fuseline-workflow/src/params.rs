@@ -10,6 +10,7 @@ use crate::diagnostic::Diagnostic;
 use crate::document::{Definition, absolute, unknown_keys};
 use crate::expression::{ParamView, Type, has_expression};
 use crate::files::{Files, Place};
+use crate::index::{IndexVec, ParamIndex};
 use crate::limits::Limits;
 use crate::names;
 use crate::yaml::{self, Data, Node, Scalar, Style, describe, plain_value};
@@ -150,7 +151,7 @@ pub(crate) fn read(
 }
 
 /// Params as expressions see them.
-pub(crate) fn views(params: &[Param]) -> Vec<ParamView> {
+pub(crate) fn views(params: &[Param]) -> IndexVec<ParamIndex, ParamView> {
     let view = |param: &Param| ParamView {
         name: param.name.clone(),
         gives: param.value.as_ref().map(Type::from_value),

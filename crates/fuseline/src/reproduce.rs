@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use fuseline_artifact::Digest;
 use fuseline_cache::Cache;
 use fuseline_engine::Manifest;
+use fuseline_workflow::StageIndex;
 
 use crate::error::Error;
 use crate::last_request::argument;
@@ -119,8 +120,8 @@ pub fn reproduce(
 
 /// The stages that a run was restricted to; none when it was not.
 fn stages_run(run: &Manifest) -> Vec<String> {
-    let has_actions = |stage: usize| run.actions.iter().any(|action| action.stage == stage);
-    let wanted: Vec<usize> = (0..run.stages.len()).filter(|&stage| has_actions(stage)).collect();
+    let has_actions = |stage: &StageIndex| run.actions.iter().any(|action| action.stage == *stage);
+    let wanted: Vec<StageIndex> = run.stages.keys().filter(has_actions).collect();
     if wanted.len() == run.stages.len() {
         return Vec::new();
     }

@@ -28,7 +28,7 @@ use serde_json::Value;
 use crate::error::Error;
 
 pub use load::{LoadedSettings, SETTINGS_FILE, SettingRow, Source};
-pub use units::{Amount, FilePath, Pattern, Remote, Time};
+pub use units::{Amount, FilePath, Pattern, Time};
 
 /// Settings of an installation or a project.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,7 +61,7 @@ pub struct CacheSettings {
     pub path: FilePath,
     /// A cache in an object store or another folder, behind the local one: `s3://bucket/prefix`,
     /// `gs://...`, `az://...`, `https://...`, or a path.
-    pub remote: Option<Remote>,
+    pub remote: Option<RemoteAddress>,
     /// The use of the remote.
     pub mode: RemoteMode,
     /// Longest time that the remote may go without an answer.
@@ -386,19 +386,13 @@ pub fn remote_settings(
 ) -> Result<Option<RemoteSettings>, Error> {
     let CacheSettings { remote, mode: set_mode, remote_timeout, .. } =
         LoadedSettings::load(folder)?.settings.cache;
-    let (text, name) = match (address, &remote) {
-        (Some(address), _) => (address, "--remote"),
-        (None, Some(remote)) => (remote.as_str(), "cache.remote"),
-        (None, None) => return Ok(None),
-    };
-    let address: RemoteAddress =
-        text.parse().map_err(|error| Error::request(format!("{name}: {error}")))?;
-    let settings = RemoteSettings {
+    let asked = address.map(str::parse).transpose();
+    let asked = asked.map_err(|error| Error::request(format!("--remote {error}")))?;
+    Ok(asked.or(remote).map(|address| RemoteSettings {
         mode: mode.unwrap_or(set_mode),
         timeout: remote_timeout.into(),
         ..RemoteSettings::new(address)
-    };
-    Ok(Some(settings))
+    }))
 }
 
 #[cfg(test)]

@@ -26,16 +26,16 @@ fn manifest() -> Manifest {
             missing_layers: vec!["landlock".to_owned()],
             ..Environment::default()
         },
-        stages: vec![ManifestStage {
+        stages: IndexVec::from(vec![ManifestStage {
             name: "fusion".to_owned(),
             outputs: vec![("main".to_owned(), "model".to_owned())],
-        }],
+        }]),
         cautions: vec![Caution {
             actions: vec!["fusion[fold=0]".to_owned()],
             text: "it did not converge".to_owned(),
         }],
         actions: vec![ManifestAction {
-            stage: 0,
+            stage: StageIndex(0),
             action: "fusion[fold=0]".to_owned(),
             state: "done".to_owned(),
             key: Some(ActionKey::from(Digest::hash("key"))),

@@ -67,6 +67,13 @@ fn a_union_holds_the_rows_of_both_and_no_others_whatever_the_order() {
 }
 
 #[test]
+fn a_set_is_empty_where_no_example_is_in_it() {
+    for rows in unions() {
+        assert_eq!(rows.is_empty(), meant(&rows) == 0, "{rows}");
+    }
+}
+
+#[test]
 fn sets_overlap_where_an_example_is_in_both() {
     let unions: Vec<_> = unions().into_iter().map(|rows| (meant(&rows), rows)).collect();
     for (meant_by_one, one) in &unions {
@@ -143,6 +150,8 @@ fn sets_are_named_as_a_reader_would_name_them() {
     let name =
         |split: ActionId| Some(if split == ActionId(7) { "folds" } else { "others" }.to_owned());
     assert_eq!(two.words(&name), "{train(fold 4 of others), test(fold 0 of folds)}");
+    let apart = tests(&[0]).union(&Rows::test(fold(8, 4)));
+    assert_eq!(apart.words(&name), "{test(fold 0 of folds), test(fold 4 of others)}");
     assert_eq!(two.splits().collect::<Vec<_>>(), [8, 7].map(|split| Some(ActionId(split))));
 }
 

@@ -36,7 +36,7 @@ pub async fn ended(
     let index = match app.view(&run).await {
         Ok(RunView::Ended(index)) => index,
         Ok(RunView::Open { .. }) => return no_action(),
-        Err(no) => return no.answer(&run),
+        Err(response) => return response,
     };
     let Some((number, action)) =
         number.parse().ok().and_then(|number| index.action(number).map(|action| (number, action)))
@@ -111,7 +111,7 @@ fn begin(index: &ManifestIndex, action: &ManifestAction) -> Page {
     page(cut(&action.action, 300))
         .under("/", "Runs")
         .under(format!("/runs/{}", index.head.run), cut(&index.head.workflow, 60))
-        .under(format!("/runs/{}/stages/{}", index.head.run, action.stage), cut(&name, 60))
+        .under(format!("/runs/{}/stages/{}", index.head.run, action.stage.0), cut(&name, 60))
 }
 
 fn inputs(index: &ManifestIndex, job: &Job) -> Element {
@@ -242,7 +242,7 @@ pub async fn started(
     let (log, alive) = match app.view(&run).await {
         Ok(RunView::Open { log, alive, .. }) => (log, alive),
         Ok(RunView::Ended(index)) => return moved_on(&index),
-        Err(no) => return no.answer(&run),
+        Err(response) => return response,
     };
     let log = log.lock();
     let found = number.parse::<usize>().ok();

@@ -63,7 +63,7 @@ async fn find(app: &Arc<App>, run: &str, number: &str, place: &str) -> Result<Ou
     let index = match app.view(run).await {
         Ok(RunView::Ended(index)) => index,
         Ok(RunView::Open { .. }) => return Err(no_output()),
-        Err(no) => return Err(no.answer(run)),
+        Err(response) => return Err(response),
     };
     let found = || {
         let (number, place) = (number.parse::<usize>().ok()?, place.parse::<usize>().ok()?);

@@ -254,7 +254,7 @@ fn reasons(found: &Comparison) -> Vec<(String, String, &'static str, usize)> {
 /// The gaps of a run's last findings, by their points; native conditions and controls alike.
 fn gaps(cache: &Cache, index: &ManifestIndex) -> Result<Vec<(String, Gap)>, String> {
     let kind = ArtifactKind::Findings;
-    let mut stages = index.head.stages.iter().enumerate().rev();
+    let mut stages = index.head.stages.iter_enumerated().rev();
     let Some((number, port)) = stages.find_map(|(number, stage)| {
         let port = stage.outputs.iter().position(|(_, of)| of == kind.name())?;
         index.numbers(Some(number), None).next()?;

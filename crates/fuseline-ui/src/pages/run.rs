@@ -8,6 +8,7 @@ use axum::response::Response;
 use fuseline::{RunGraph, action_warnings, excerpt, utc_text};
 use fuseline_artifact::ArtifactKind;
 use fuseline_report::markup::{Element, element};
+use fuseline_workflow::StageIndex;
 use serde_json::Value;
 
 use crate::action_list::{self, Part, Row, ended_name, filters, list};
@@ -17,7 +18,7 @@ use crate::frame::{self, Page, facts, link, page, plain, scrolling, section, sta
 use crate::graph;
 use crate::manifest_index::{Ended, ManifestIndex};
 use crate::pages::runs::began;
-use crate::run_view::{NoView, RunView, ended_stages};
+use crate::run_view::{RunView, ended_stages};
 use crate::server::App;
 
 /// Failures on the page of a run.
@@ -33,7 +34,7 @@ const CAUTIONS: usize = 30;
 pub async fn run(State(app): State<Arc<App>>, Path(run): Path<String>) -> Response {
     let view = match app.view(&run).await {
         Ok(view) => view,
-        Err(no) => return no.answer(&run),
+        Err(response) => return response,
     };
     let (reading, name) = (app.clone(), run.clone());
     let read = move || {
@@ -212,7 +213,7 @@ fn failures(run: &str, rows: Vec<Row>, total: usize) -> Element {
 fn results(index: &ManifestIndex, graph: Option<&RunGraph>) -> Option<Element> {
     let kinds = [ArtifactKind::Report, ArtifactKind::Findings, ArtifactKind::Table];
     let kinds = kinds.map(ArtifactKind::name);
-    let mut stages: Vec<_> = index.head.stages.iter().enumerate().rev().collect();
+    let mut stages: Vec<_> = index.head.stages.iter_enumerated().rev().collect();
     let is_page = |name: &str| {
         let of = graph.and_then(|graph| graph.stages.iter().find(|of| of.name == name));
         of.is_some_and(|of| of.kinds.iter().any(|kind| kind == "report.html"))
@@ -304,19 +305,20 @@ pub async fn stage(
 ) -> Response {
     let view = match app.view(&run).await {
         Ok(view) => view,
-        Err(no) => return no.answer(&run),
+        Err(response) => return response,
     };
-    let Ok(number) = stage.parse::<usize>() else { return no_stage() };
+    let Ok(number) = stage.parse::<u32>() else { return no_stage() };
     let address = format!("/runs/{run}/stages/{number}");
     match view {
         RunView::Ended(index) => {
-            let Some(stage) = index.head.stages.get(number) else { return no_stage() };
+            let Some(stage) = index.head.stages.get(StageIndex(number)) else { return no_stage() };
             let all = [Ended::Failed, Ended::Done, Ended::Cached, Ended::Skipped];
-            let counts = all.map(|state| (ended_name(state), index.count(Some(number), state)));
+            let counts =
+                all.map(|state| (ended_name(state), index.count(Some(StageIndex(number)), state)));
             let Ok(chosen) = choose(part.state.as_deref(), &all, ended_name) else {
                 return frame::not_found("There is no such state.");
             };
-            let numbers: Vec<usize> = index.numbers(Some(number), chosen).collect();
+            let numbers: Vec<usize> = index.numbers(Some(StageIndex(number)), chosen).collect();
             let page = under(&run, &index.head.workflow, &stage.name);
             let page = page.child(filters(&address, part.state.as_deref(), &counts));
             list(page, "", &address, &part, numbers.len(), |at| {
@@ -325,7 +327,7 @@ pub async fn stage(
         }
         RunView::Open { log, alive, .. } => {
             let log = log.lock();
-            let Some(stage) = log.stages.get(number) else { return no_stage() };
+            let Some(stage) = log.stages.get(number as usize) else { return no_stage() };
             let all = [Started::Failed, Started::Running, Started::Again, Started::Done];
             let name = |state| action_list::started_name(state, !alive);
             let Ok(chosen) = choose(part.state.as_deref(), &all, name) else {
@@ -335,7 +337,7 @@ pub async fn stage(
             let mut counts: Vec<(&'static str, usize)> = Vec::new();
             let mut numbers: Vec<u32> = Vec::new();
             for (at, action) in (0..).zip(&log.started) {
-                if usize::from(action.stage) != number {
+                if u32::from(action.stage) != number {
                     continue;
                 }
                 let state = name(action.state);
@@ -386,7 +388,7 @@ pub async fn failed(
                 Row::started(&run, &log, of.number, Some(of.offset), !alive)
             })
         }
-        Err(no) => NoView::answer(no, &run),
+        Err(response) => response,
     }
 }
 

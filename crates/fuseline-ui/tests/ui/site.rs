@@ -13,6 +13,7 @@ use fuseline_engine::{
     ActionCounts, EVENT_LOG_FORMAT, MANIFEST_FORMAT, Manifest, ManifestAction, ManifestStage,
 };
 use fuseline_ui::Server;
+use fuseline_workflow::{IndexVec, StageIndex};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -138,7 +139,7 @@ impl Answer {
 /// A run that has ended, with one stage `fusion` of so many actions.
 pub fn manifest(run: &str, actions: usize) -> Manifest {
     let action = |number: usize| ManifestAction {
-        stage: 0,
+        stage: StageIndex(0),
         action: format!("fusion[rule=lr,quality=margin,fold={number}]"),
         state: if number.is_multiple_of(2) { "done" } else { "cached" }.to_owned(),
         key: Some(Digest::hash(number.to_le_bytes()).to_string().parse().unwrap()),
@@ -174,10 +175,10 @@ pub fn manifest(run: &str, actions: usize) -> Manifest {
         seed: 1,
         environment: Default::default(),
         plugins: Vec::new(),
-        stages: vec![ManifestStage {
+        stages: IndexVec::from(vec![ManifestStage {
             name: "fusion".to_owned(),
             outputs: vec![("main".to_owned(), "cohort".to_owned())],
-        }],
+        }]),
         cautions: Vec::new(),
         actions: (0..actions).map(action).collect(),
     }

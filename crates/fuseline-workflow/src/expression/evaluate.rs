@@ -10,7 +10,7 @@ use super::number::Num;
 use super::{Binary, Expr, ExprKind, Mistake, Unary, functions};
 use crate::codes;
 use crate::diagnostic::Code;
-use crate::index::{AxisIndex, IndexVec, PointIndex};
+use crate::index::{AxisIndex, IndexVec, ParamIndex, PointIndex};
 use crate::workflow::Axis;
 
 /// Remaining work budget of all expressions together, so that no workflow keeps the check busy for
@@ -124,7 +124,7 @@ pub(crate) static NO_POINT: IndexVec<AxisIndex, Option<PointIndex>> = IndexVec::
 /// The values that names have at one combination of the axes.
 pub(crate) struct Environment<'a> {
     /// By param; `None` for one with a mistake, which no expression that is evaluated mentions.
-    pub params: &'a [Option<Value>],
+    pub params: &'a IndexVec<ParamIndex, Option<Value>>,
     pub axes: &'a IndexVec<AxisIndex, Axis>,
     /// The point by axis; `None` for an axis that the stage does not run over.
     pub coords: &'a IndexVec<AxisIndex, Option<PointIndex>>,

@@ -10,7 +10,7 @@ use super::functions::{self, Takes};
 use super::types::Type;
 use super::{Binary, Expr, ExprKind, Mistake, Unary};
 use crate::codes;
-use crate::index::{AxisIndex, IndexVec};
+use crate::index::{AxisIndex, IndexVec, ParamIndex};
 
 /// Name and type of a param, as expressions see it.
 #[derive(Debug, Clone)]
@@ -31,13 +31,13 @@ pub(crate) enum AxisView {
 
 /// Names that are visible to an expression.
 pub(crate) struct Scope<'a> {
-    pub params: &'a [ParamView],
+    pub params: &'a IndexVec<ParamIndex, ParamView>,
     /// All axes of the workflow, by name.
     pub axes: &'a IndexVec<AxisIndex, (String, AxisView)>,
     /// The axes that are visible; `None` where no axis is, as in `axes:` itself.
     pub over: Option<&'a [AxisIndex]>,
     /// The params that were mentioned.
-    pub used: &'a mut BTreeSet<usize>,
+    pub used: &'a mut BTreeSet<ParamIndex>,
 }
 
 pub(super) struct Resolver<'a, 's> {
@@ -232,7 +232,7 @@ impl<'a, 's> Resolver<'a, 's> {
         let unresolved = ExprKind::Literal(Value::Null);
         if name == "params" {
             let params = self.scope.params;
-            let Some(index) = params.iter().position(|param| param.name == field) else {
+            let Some(index) = params.position(|param| param.name == field) else {
                 let names = params.iter().map(|param| param.name.as_str());
                 let message = format!("there is no param `{field}`");
                 let mistake = Mistake::new(codes::UNKNOWN_PARAM, field_span, message)

@@ -16,7 +16,7 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, Fix};
 use crate::expression::{AxisView, ParamView, Scope, Template, Type, Work};
 use crate::files::Files;
-use crate::index::{AxisIndex, IndexVec, KindIndex, PointIndex, VariantIndex};
+use crate::index::{AxisIndex, IndexVec, KindIndex, ParamIndex, PointIndex, VariantIndex};
 use crate::limits::Limits;
 use crate::workflow::{Actions, Axis, DeclaredPorts, Variant};
 
@@ -25,8 +25,8 @@ pub(crate) struct World<'a> {
     pub catalogue: &'a Catalogue,
     pub limits: &'a Limits,
     pub files: &'a Files,
-    pub params: &'a [ParamView],
-    pub values: &'a [Option<Value>],
+    pub params: &'a IndexVec<ParamIndex, ParamView>,
+    pub values: &'a IndexVec<ParamIndex, Option<Value>>,
     pub axes: &'a IndexVec<AxisIndex, Axis>,
     pub views: &'a IndexVec<AxisIndex, (String, AxisView)>,
 }
@@ -96,7 +96,7 @@ fn ambiguous_axis(
 pub(crate) fn expand(
     stage: &WrittenStage,
     world: &World<'_>,
-    used: &mut BTreeSet<usize>,
+    used: &mut BTreeSet<ParamIndex>,
     work: &mut Work,
     actions_left: &mut usize,
     found: &mut Vec<Diagnostic>,

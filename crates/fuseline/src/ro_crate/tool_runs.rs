@@ -12,6 +12,7 @@ use std::io::BufRead as _;
 use fuseline_artifact::Digest;
 use fuseline_cache::Cache;
 use fuseline_engine::{EVENTS_FILE, Manifest, ManifestAction, find_job, read_discovered};
+use fuseline_workflow::{IndexVec, StageIndex};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -70,7 +71,7 @@ pub fn tool_runs(context: &Context<'_>) -> ToolRuns {
         },
     };
     let described = described(context.run);
-    for (number, stage) in context.run.stages.iter().enumerate() {
+    for (number, stage) in context.run.stages.iter_enumerated() {
         let graph = context.graph.stages.iter().find(|known| known.name == stage.name);
         runs.stage(number, graph, &described);
     }
@@ -79,7 +80,7 @@ pub fn tool_runs(context: &Context<'_>) -> ToolRuns {
 
 /// The actions that are described: for each stage its failed ones, then its first ones.
 fn described(run: &Manifest) -> BTreeSet<usize> {
-    let mut by_stage: Vec<Vec<usize>> = vec![Vec::new(); run.stages.len()];
+    let mut by_stage: IndexVec<StageIndex, Vec<usize>> = vec![Vec::new(); run.stages.len()].into();
     let is_told = |action: &ManifestAction| action.state != "skipped";
     for (number, action) in run.actions.iter().enumerate().filter(|(_, of)| is_told(of)) {
         by_stage[action.stage].push(number);
@@ -90,7 +91,7 @@ fn described(run: &Manifest) -> BTreeSet<usize> {
         let middle = limit.midpoint(above);
         if share(middle) <= MAX_DESCRIBED { limit = middle } else { above = middle }
     }
-    for actions in &mut by_stage {
+    for actions in &mut *by_stage {
         actions.sort_by_key(|&number| (run.actions[number].state != "failed", number));
         actions.truncate(limit);
     }
@@ -135,7 +136,12 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn stage(&mut self, number: usize, graph: Option<&GraphStage>, described: &BTreeSet<usize>) {
+    fn stage(
+        &mut self,
+        number: StageIndex,
+        graph: Option<&GraphStage>,
+        described: &BTreeSet<usize>,
+    ) {
         let (run, agent) = (self.context.run, self.context.agent);
         let name = &run.stages[number].name;
         let of_stage = || run.actions.iter().enumerate().filter(|(_, of)| of.stage == number);
@@ -194,7 +200,7 @@ impl Builder<'_> {
             "@id": step,
             "@type": "HowToStep",
             "name": name,
-            "position": number.to_string(),
+            "position": number.0.to_string(),
             "workExample": reference(&tool),
         });
         if !connections.is_empty() {
@@ -455,7 +461,7 @@ mod tests {
         let stages = ["s0", "s1"].map(|name| ManifestStage { name: name.into(), outputs: vec![] });
         let run = Manifest {
             actions: serde_json::from_value(actions.into()).unwrap(),
-            stages: stages.into(),
+            stages: stages.into_iter().collect(),
             ..crate::ro_crate::tests::manifest()
         };
         let described = described(&run);

@@ -54,8 +54,14 @@ memory = 64
 fn what_no_schema_can_say_is_found_at_its_place_too() {
     let remote = "[cache]\nremote = \"s3://key:secret@bucket\"\n";
     insta::assert_snapshot!(mistakes(remote).join("\n"), @"2:10 fuseline::settings_value: \
-        `cache.remote` must not hold credentials: they belong into the variables of the store, \
-        such as AWS_ACCESS_KEY_ID (`fuseline schema --settings` has the shape of every setting)");
+        `cache.remote` must hold no user, password or query: credentials belong into the variables \
+        of the store, such as AWS_ACCESS_KEY_ID (`fuseline schema --settings` has the shape of \
+        every setting)");
+    // The rest of what an address must be, too: else the first run finds it.
+    insta::assert_snapshot!(mistakes("[cache]\nremote = \"ftp://host/lab\"\n").join("\n"), @"2:10 \
+        fuseline::settings_value: `cache.remote` has the scheme ftp; a remote has s3, https, http, \
+        gs, az or file, or is the path of a folder (`fuseline schema --settings` has the shape of \
+        every setting)");
     let command =
         "[executor.command]\nsubmit = 'a'\npoll = 'b'\ncancel = 'c'\ntask = 'T'\nid = '('\n";
     insta::assert_snapshot!(mistakes(command).join("\n"), @"6:6 fuseline::settings_value: \

@@ -136,40 +136,6 @@ impl From<Pattern> for String {
     }
 }
 
-/// Address of a remote cache. It holds no credentials.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Remote(String);
-
-impl Remote {
-    /// The address: a URL, or an absolute path.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Remote {
-    type Error = String;
-
-    /// Refuses an address with credentials in it.
-    fn try_from(address: String) -> Result<Self, String> {
-        let rest = address.split_once("://").map_or("", |(_, rest)| rest);
-        let host = rest.split('/').next().unwrap_or_default();
-        match host.contains('@') || rest.contains('?') {
-            true => Err("must not hold credentials: they belong into the variables of the store, \
-                         such as AWS_ACCESS_KEY_ID"
-                .to_owned()),
-            false => Ok(Self(address)),
-        }
-    }
-}
-
-impl From<Remote> for String {
-    fn from(remote: Remote) -> Self {
-        remote.0
-    }
-}
-
 /// Implements the schema of a type that is written as text.
 macro_rules! text_schema {
     ($name:ident: $($schema:tt)*) => {
@@ -193,4 +159,3 @@ text_schema!(Amount: "pattern": r"^\s*[0-9.]+\s*([KMGTkmgt][Ii]?)?[Bb]\s*$", "x-
 text_schema!(Time: "pattern": r"^\s*[0-9.]+\s*(ms|s|m|min|h|d)\s*$", "x-expected": TIME);
 text_schema!(FilePath: "minLength": 1, "format": "path");
 text_schema!(Pattern: "format": "regex");
-text_schema!(Remote: "minLength": 1);

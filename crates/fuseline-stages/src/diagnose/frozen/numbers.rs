@@ -8,7 +8,9 @@ use fuseline_stats::permutation::Intervention;
 use fuseline_stats::permutation_test::{detectable_gap, gap_with_power, permutation_test};
 use serde::{Deserialize, Serialize};
 
-use super::{Answerer, Diagnosis, Question, Study, sequential_p};
+use super::ask::sequential_p;
+use super::study::Study;
+use super::{Answerer, Diagnosis, Question};
 use crate::diagnose::numbers::NumberTally;
 use crate::diagnose::p_doubt::Alike;
 use crate::diagnose::summarize::regression::{RowMeans, group_sums, interval, mean_interval};
@@ -86,9 +88,9 @@ pub(super) fn diagnose(
         Ok(sequential_p(study.settings, &reached))
     })?;
     let neutral = study.ask(model, &Question::Neutral)?;
-    study.rows_are_independent(model, &clean)?;
+    study.check_rows_independent(model, &clean)?;
     let again = study.ask(model, &Question::Clean)?;
-    let largest_drift = study.frozen(&clean, &again)?;
+    let largest_drift = study.check_frozen(&clean, &again)?;
 
     let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
     let settings = study.settings;

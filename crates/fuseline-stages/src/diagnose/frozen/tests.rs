@@ -1,4 +1,5 @@
 use super::*;
+use crate::diagnose::summarize::below_chance;
 
 /// A model over two modalities and two classes: the evidence of class 1, weighted by quality.
 struct Gate<'a> {
