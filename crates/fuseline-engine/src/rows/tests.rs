@@ -144,6 +144,7 @@ fn sets_are_named_as_a_reader_would_name_them() {
     assert_eq!(mixed.union(&Rows::all()).to_string(), "{external, all rows}");
     assert_eq!(tests(&[3]).to_string(), "test(fold 3)");
     assert_eq!(tests(&[0, 1, 2, 3]).to_string(), "test(folds 0 to 3)");
+    assert_eq!(tests(&[2, 3, 4]).to_string(), "test(folds 2 to 4)");
     assert_eq!(tests(&[0, 2, 5]).to_string(), "test(folds 0, 2, 5)");
     assert_eq!(tests(&[0, 2, 3, 4, 5, 6, 9]).to_string(), "test(folds 0, 2, 3, 4, 5 and 2 more)");
     let two = tests(&[0]).union(&Rows::train(fold(8, 4)));
