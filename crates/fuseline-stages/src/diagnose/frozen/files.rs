@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use fuseline_artifact::{Digest, VALUE};
 
 use super::{
-    Answerer, Diagnosis, Examples, Metric, Question, Settings, are_probabilities, diagnose,
+    Answerer, Diagnosis, Examples, Metric, Question, Settings, diagnose, study::are_probabilities,
 };
 use crate::load::csv::TextFormat;
 use crate::load::table::{Table, file_name, open};
