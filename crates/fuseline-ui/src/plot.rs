@@ -175,7 +175,7 @@ mod tests {
     fn one_run_without_a_gap_draws_nothing_of_it() {
         let rows = [GapRow { name: "lr".into(), gaps: vec![Some((0.1, 0.05, 0.2)), None] }];
         let mut svg = String::new();
-        gaps(&rows, 2).write(&mut svg);
+        gaps(&rows, &[0, 1]).write(&mut svg);
         assert_eq!(svg.matches("class=\"interval\"").count(), 1, "{svg}");
     }
 }

@@ -9,6 +9,7 @@ use crate::site::{Answer, Site, action_lines, first_line, manifest};
 use fuseline_artifact::{Cohort, Typed as _};
 use fuseline_cache::{ActionRecord, OutputRecord};
 use fuseline_engine::ManifestStage;
+use fuseline_workflow::IndexVec;
 
 const RUN: &str = "1800000000000000001-7";
 
@@ -165,10 +166,10 @@ fn texts_of_data_are_shown_and_never_done() {
     run.params.insert(HOSTILE.to_owned(), HOSTILE.into());
     run.plugins.push((HOSTILE.to_owned(), table));
     run.undelivered = Some(HOSTILE.to_owned());
-    run.stages = vec![ManifestStage {
+    run.stages = IndexVec::from(vec![ManifestStage {
         name: HOSTILE.to_owned(),
         outputs: vec![("main".to_owned(), "cohort".into()), (HOSTILE.into(), "report".into())],
-    }];
+    }]);
     let action = &mut run.actions[0];
     action.action = format!("{HOSTILE}[{HOSTILE}=1]");
     action.state = "failed".to_owned();
