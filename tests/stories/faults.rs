@@ -576,7 +576,7 @@ fn runs_are_listed_shown_and_compared() {
     assert_eq!(
         last.as_deref(),
         Some(
-            "38 actions are the same, 0 changed, 0 only before, 0 only after; 0 rows of findings \
+            "38 actions the same, 0 changed, 0 only before, 0 only after; 0 rows of findings \
              moved."
         )
     );

@@ -127,5 +127,5 @@ fn without_the_libraries_the_check_says_how_to_add_them() {
     // Four rules, none of which is there, are one mistake.
     let rules = check(&root().join("workflows/quickstart.yaml"));
     says(&rules, "there is no fusion rule on the plugin path; searched: ");
-    says(&rules, "the workflow has 1 error");
+    says(&rules, "quickstart.yaml has 1 error.");
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuseline::settings::ExecutorName;
 use fuseline::{
-    Class, Observer, RunOptions, RunProgress, RunSummary, Verdict, counted, open_cache, verdicts,
+    Class, Observer, RunOptions, RunProgress, RunSummary, Verdict, open_cache, verdicts,
 };
 use fuseline_workflow::parse_bytes;
 use serde_json::{Map, json};
@@ -309,11 +309,10 @@ pub(super) fn exit(summary: &RunSummary) -> Exit {
     }
 }
 
-/// The summary for people.
+/// The summary for people. Scripts look for `actions: `, which it has of one action too.
 fn sentence(summary: &RunSummary) -> String {
     let RunSummary { actions, executed, cached, shared, failed, skipped, seconds, .. } = summary;
-    let actions = counted(*actions, "action");
-    let mut text = format!("{actions}: {executed} executed, {cached} cached");
+    let mut text = format!("{actions} actions: {executed} executed, {cached} cached");
     if *shared > 0 {
         let points = if *shared == 1 { "a point that shares" } else { "points that share" };
         text += &format!(" ({shared} at {points} the result of another: nothing differs there)");

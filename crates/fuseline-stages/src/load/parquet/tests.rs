@@ -97,7 +97,10 @@ fn what_cannot_be_read_is_refused_in_words() {
         "column embedding of table.parquet holds lists of 2 values; \
          one text or number a row is needed; a list may be a feature for each of its places"
     );
-    assert_eq!(refused(b"video,a\n", json!({})), "table.parquet is text");
+    assert_eq!(
+        refused(b"video,a\n", json!({})),
+        "table.parquet is text; load.csv reads text, and a table whose name ends in csv or tsv"
+    );
     let cut = refused(&PLAIN[..PLAIN.len() / 2], json!({}));
     assert!(cut.starts_with("table.parquet cannot be read as Parquet: "), "{cut}");
 }
