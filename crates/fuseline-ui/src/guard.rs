@@ -136,8 +136,8 @@ fn welcome(guard: &Guard, uri: &Uri) -> Response {
 
 /// The address of a page of this server, without the token.
 fn without_token(uri: &Uri) -> String {
-    // Two slashes would begin the name of another host.
-    let path = uri.path().trim_start_matches('/');
+    // Two slashes, of either kind, would begin the name of another host.
+    let path = uri.path().trim_start_matches(['/', '\\']);
     let pairs = uri.query().unwrap_or_default().split('&');
     let pairs: Vec<&str> =
         pairs.filter(|pair| !pair.is_empty() && !pair.starts_with("token=")).collect();

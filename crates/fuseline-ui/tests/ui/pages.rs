@@ -58,6 +58,7 @@ fn the_address_that_is_printed_lets_in_and_leaves_its_token_behind() {
     for (asked, wanted) in [
         ("/compare?run=1&token=T&run=2", "/compare?run=1&amp;run=2"),
         ("//elsewhere/?token=T", "/elsewhere/"),
+        (r"/\elsewhere/?token=T", "/elsewhere/"),
     ] {
         let asked = asked.replace("=T", &format!("={}", site.token()));
         let answer = site.ask(&format!("GET {asked} HTTP/1.1\r\nHost: {}", site.host()));
