@@ -116,8 +116,8 @@ pub fn read_cautions(cache: &Cache, digest: &Digest) -> Result<Vec<String>, Stag
         .map_err(|error| missing(format!("object {digest} holds no cautions: {error}")))
 }
 
-/// Reads the texts that are not read yet; those of many actions are often the same. The error is the
-/// first of several: all are read, so that every loss is known when the actions run again.
+/// Reads the texts that are not read yet; those of many actions are often the same. The error is
+/// the first of several: all are read, so that every loss is known when the actions run again.
 pub(crate) fn read_all(cache: &Cache, all: &mut [ActionCautions]) -> Result<(), StageError> {
     let mut known: BTreeMap<Digest, Vec<String>> = BTreeMap::new();
     let mut read = Ok(());

@@ -540,8 +540,8 @@ fn read_memory(
     asked.or(set).or_else(|| Some(sourced(all?, "the memory of this machine".to_owned())))
 }
 
-/// True if outputs that were reached are no longer in the cache. All are read, so that every loss is
-/// known when the actions that made them run again.
+/// True if outputs that were reached are no longer in the cache. All are read, so that every loss
+/// is known when the actions that made them run again.
 fn has_damaged_outputs(plan: &Plan<'_>, outcome: &Outcome, cache: &Cache) -> bool {
     let is_lost = |digest| !matches!(cache.get_object(&digest), Ok(Some(_)));
     reached_outputs(plan, outcome).filter(|(_, digest)| is_lost(*digest)).count() > 0
