@@ -22,7 +22,7 @@ pub(super) enum Format {
 }
 use Format::{Csv, Gzip, Hdf5, JsonLines, Npy, Other, Parquet, Zip};
 
-/// What a file is, as a noun phrase, and the remedy.
+/// Name of a kind of file, as a noun phrase, and the remedy.
 struct Kind {
     format: Format,
     what: &'static str,
