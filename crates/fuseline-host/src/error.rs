@@ -224,7 +224,8 @@ fn in_permutation(permutation: &Option<usize>) -> String {
     permutation.map(|number| format!(" (permutation {number} of the call)")).unwrap_or_default()
 }
 
-/// States which rule is missing; if there is none at all, that is one mistake, whichever was asked for.
+/// States which rule is missing; if there is none at all, that is one mistake, whichever was asked
+/// for.
 fn unknown_rule(
     rule: &str,
     known: &[String],
