@@ -470,7 +470,7 @@ pub(crate) fn machine_in_words(machine: &Machine) -> String {
 }
 
 /// The folders of the run's fusion rules that lie where nobody looks without being told to.
-fn plugin_folders(run: &Manifest) -> Vec<String> {
+pub(crate) fn plugin_folders(run: &Manifest) -> Vec<String> {
     let files = |role| run.files.iter().filter(move |file| file.role == role);
     let program = files(FileRole::Program).next().and_then(|file| Path::new(&file.path).parent());
     let beside = |folder: &Path| {

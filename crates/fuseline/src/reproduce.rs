@@ -10,6 +10,7 @@ use fuseline_workflow::StageIndex;
 
 use crate::error::Error;
 use crate::last_request::argument;
+use crate::report::plugin_folders;
 use crate::run_context::RunContext;
 use crate::run_options::{Observer, RunOptions};
 use crate::study::Study;
@@ -41,7 +42,7 @@ impl Reproduction {
     }
 }
 
-/// Runs a past run again with its parameters, in a new cache that is removed afterwards, and
+/// Runs a past run again with its parameters, seed and rules, in a new cache that is removed afterwards, and
 /// compares.
 ///
 /// `workflow`: its file, by default the one of the run's name in the working directory. Of the
@@ -60,9 +61,13 @@ pub fn reproduce(
     }
     let context = RunContext::read(cache, &run.run)?;
     let file = workflow.map_or_else(|| PathBuf::from(&context.provenance.file), Path::to_owned);
-    let mut study = Study::new(&file);
+    let mut study = Study::new(&file).seed(run.seed);
     for (name, value) in &run.params {
         study = study.set(name, argument(value));
+    }
+    let beside = file.parent().unwrap_or(Path::new(""));
+    for folder in plugin_folders(run) {
+        study = study.plugin_path(beside.join(folder));
     }
     let digest = Digest::from(study.open()?.plan(&[])?.workflow().digest);
     if digest != run.workflow_digest {
