@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use fuseline_host::worker::Layers;
-use fuseline_host::{Conditions, Isolation};
+use fuseline_host::{Conditions, Isolation, short_name};
 use fuseline_workflow::{
     ActionIndex, Axis, AxisIndex, Diagnostic, GroupIndex, Groups, IndexVec, InputSource, Place,
     PointIndex, Stage, StageIndex, Variant, WorkflowOutput,
@@ -339,9 +339,7 @@ fn sandboxes_of_no_rule(plan: &Plan<'_>) -> Vec<Diagnostic> {
     let variants = plan.stages.iter().flat_map(|stage| &stage.variants);
     let rules: BTreeSet<&str> =
         variants.filter_map(|of| Some(of.rule.as_ref()?.id.as_str())).collect();
-    let is_used = |name: &str| {
-        rules.iter().any(|id| *id == name || id.rsplit('.').next().is_some_and(|of| of == name))
-    };
+    let is_used = |name: &str| rules.iter().any(|id| *id == name || short_name(id) == name);
     let unused = plan.workflow.sandboxes.iter().filter(|(name, ..)| !is_used(name));
     let rules: Vec<&str> = rules.iter().copied().collect();
     unused

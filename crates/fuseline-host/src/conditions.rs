@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::environment::PassedVariables;
 use crate::error::HostError;
 use crate::isolation::Isolation;
-use crate::library::PluginFile;
+use crate::library::{PluginFile, short_name};
 
 /// Confinement of a rule's process.
 #[derive(
@@ -95,8 +95,7 @@ pub struct Conditions {
 impl Conditions {
     /// The sandbox of the rule with an id.
     pub fn sandbox_of(&self, id: &str) -> Sandbox {
-        let short_name = id.rsplit('.').next().unwrap_or(id);
-        let named = self.sandboxes.get(id).or_else(|| self.sandboxes.get(short_name));
+        let named = self.sandboxes.get(id).or_else(|| self.sandboxes.get(short_name(id)));
         named.copied().or(self.sandbox).unwrap_or_default()
     }
 

@@ -38,7 +38,7 @@ pub use environment::{PassedVariables, ProcessForm, set_environment};
 pub use error::{HostError, RuleCode, RuleError};
 pub use interpreter::{CHOOSE_INTERPRETER, Interpreter, InterpreterError, PythonInstallation};
 pub use isolation::Isolation;
-pub use library::{PluginFile, PluginForm, PluginLibrary};
+pub use library::{PluginFile, PluginForm, PluginLibrary, short_name};
 pub use lock::{Lock, LockedPlugin};
 pub use message::{MessageLevel, RuleMessage};
 pub use model::OpenModel;

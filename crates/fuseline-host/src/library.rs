@@ -96,8 +96,13 @@ impl PluginFile {
 
     /// The last part of the id, by which workflows name the rule.
     pub fn short_name(&self) -> &str {
-        self.id.rsplit('.').next().unwrap_or(&self.id)
+        short_name(&self.id)
     }
+}
+
+/// The last part of a rule's id, by which workflows name the rule.
+pub fn short_name(id: &str) -> &str {
+    id.rsplit('.').next().unwrap_or(id)
 }
 
 /// Plugins on the plugin path, read once.
@@ -340,7 +345,7 @@ impl PluginLibrary {
     /// A short name that two ids share is ambiguous, and so is an id that two different files give
     /// themselves.
     pub fn find(&self, rule: &str) -> Result<PluginFile, HostError> {
-        let is_short_name = |id: &str| id.rsplit('.').next() == Some(rule);
+        let is_short_name = |id: &str| short_name(id) == rule;
         let mut named = self.named_files();
         if let Some((id, looked)) = named.find(|(id, _)| *id == rule || is_short_name(id)) {
             return self.named_file(id, looked);
@@ -384,8 +389,8 @@ impl PluginLibrary {
         let mut known: Vec<_> = self.rules().map(|file| file.short_name().to_owned()).collect();
         known.sort();
         known.dedup();
-        let asked = rule.rsplit('.').next().unwrap_or(rule);
-        let suggestion = closest(asked, known.iter().map(String::as_str)).map(str::to_owned);
+        let suggestion =
+            closest(short_name(rule), known.iter().map(String::as_str)).map(str::to_owned);
         let searched = self.shared.search.clone();
         HostError::UnknownRule { rule: rule.to_owned(), known, suggestion, searched }
     }

@@ -197,17 +197,14 @@ fn status(cache: Cache, remote: Option<&RemoteSettings>, format: Format) -> Resu
         }
         Format::Human => {
             let mut text = format!(
-                "{}\n  {}, {}\n  {}, {}\n  {}\n  {}, {} going on with {}\n  {} set aside\n  \
+                "{}\n  {}, {}\n  {}, {}\n  {} of small ones\n  {}, {} going on with {}\n  {} set aside\n  \
                  leases: {}",
                 cache.folder().display(),
                 counted(status.objects, "object"),
                 amount::bytes(status.object_bytes),
                 counted(status.records, "action record"),
                 amount::bytes(status.record_bytes),
-                match status.packs {
-                    1 => "1 pack of small ones".to_owned(),
-                    packs => format!("{packs} packs of small ones"),
-                },
+                counted(status.packs, "pack"),
                 counted(status.runs, "run"),
                 status.runs_alive,
                 counted(status.actions_alive, "action"),
