@@ -27,6 +27,21 @@ impl Job {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// Two jobs in place of a test program: its tests of one module, and the others.
+    pub fn split(mut self, module: &str) -> [Self; 2] {
+        let tests = format!("{module}::");
+        let mut of_module = Self::new(format!("{}/{module}", self.name), Vec::new());
+        for others in &mut self.programs {
+            let mut program = Command::new(others.get_program());
+            program.envs(others.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            program.current_dir(others.get_current_dir().unwrap_or(Path::new(".")));
+            program.arg(&tests);
+            of_module.programs.push(program);
+            others.args(["--skip", &tests]);
+        }
+        [of_module, self]
+    }
 }
 
 /// Builds the test programs and gives a job for each; `cargo`: in the root folder.
@@ -60,12 +75,13 @@ pub fn build(mut cargo: Command) -> Result<Vec<Job>, Box<dyn Error>> {
     Ok(jobs)
 }
 
-/// Runs jobs, as many at once as there are processors, and shows the output of each when it has
-/// ended. An error names those that failed.
+/// Runs jobs, one more at once than there are processors, since the first waits for the engines of
+/// clusters most of its time, and shows the output of each when it has ended. An error names those
+/// that failed.
 ///
 /// `folder`: for their output, which exists.
 pub fn run(jobs: Vec<Job>, folder: &Path) -> Result<(), Box<dyn Error>> {
-    let at_once = std::thread::available_parallelism().map_or(2, usize::from).max(2);
+    let at_once = std::thread::available_parallelism().map_or(2, usize::from).max(2) + 1;
     let waiting = Mutex::new(jobs.into_iter().enumerate().collect::<VecDeque<_>>());
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -158,6 +174,19 @@ mod tests {
             }
         }
         assert!(looked > 400, "{looked} files");
+    }
+
+    #[test]
+    fn a_job_that_is_split_runs_every_test_once() {
+        let mut program = Command::new("tests");
+        program.current_dir("/").env("A", "b");
+        let jobs = Job::new("all", vec![program]).split("slow");
+        let shown = jobs.map(|job| (job.name, format!("{:?}", job.programs)));
+        let expected = [
+            ("all/slow", r#"[cd "/" && A="b" "tests" "slow::"]"#),
+            ("all", r#"[cd "/" && A="b" "tests" "--skip" "slow::"]"#),
+        ];
+        assert_eq!(shown, expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
     }
 
     #[test]

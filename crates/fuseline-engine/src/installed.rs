@@ -67,10 +67,9 @@ impl Installation {
     pub(crate) fn stands_for(&self, path: &Path, digest: &Digest) -> Option<Installed> {
         let suffix = DLL_SUFFIX.trim_start_matches('.');
         if path.extension().is_some_and(|extension| extension == suffix) {
-            let rules = self.plugins.list().into_iter().flatten();
-            let rule = rules.into_iter().find(|file| file.path == path && file.digest == *digest);
+            let rule = self.plugins.find_by_path(path).filter(|file| file.digest == *digest);
             if let Some(rule) = rule {
-                return Some(Installed::Rule { id: rule.id });
+                return Some(Installed::Rule { id: rule.id.clone() });
             }
         }
         let python = self.python()?;

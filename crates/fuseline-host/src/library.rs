@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::env::consts::DLL_SUFFIX;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use fuseline_abi as abi;
 use fuseline_artifact::Digest;
+use object::ReadCache;
 
 use crate::conditions::{Conditions, Sourced};
 use crate::descriptor::Descriptor;
@@ -22,6 +25,9 @@ use crate::schema::closest;
 use crate::script::{self, Head};
 use crate::tag_file::{self, Found};
 use crate::worker::{MemoryLimit, WorkerBackend, WorkerLimits, WorkerProgram, WorkerSettings};
+
+/// First bytes of a library of Linux.
+const ELF: &[u8; 4] = b"\x7fELF";
 
 /// A file that says it is a fusion rule for this machine. None of its code has run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +73,7 @@ impl PluginFile {
             }
             Head::Broken(reason) => return Err(HostError::NotAPlugin { path, reason }),
             // A script, or a module of one, that is no rule.
-            Head::Nothing if !is_library(&path) && !bytes.starts_with(b"\x7fELF") => {
+            Head::Nothing if !is_library(&path) && !bytes.starts_with(ELF) => {
                 return Ok(None);
             }
             Head::Nothing => {}
@@ -118,7 +124,7 @@ struct Shared {
     named: Vec<(String, PathBuf)>,
     workers: OnceLock<WorkerSettings>,
     lock: OnceLock<Lock>,
-    found: OnceLock<Vec<Looked>>,
+    found: OnceLock<Vec<Candidate>>,
     named_found: OnceLock<Vec<Looked>>,
     loaded: Mutex<BTreeMap<LoadedKey, Rule>>,
     described: Mutex<BTreeMap<Digest, Descriptor>>,
@@ -138,6 +144,10 @@ struct Looked {
 }
 
 impl Looked {
+    fn rule(&self) -> Option<&PluginFile> {
+        self.found.as_ref().ok()?.as_ref()
+    }
+
     fn at(path: PathBuf) -> Self {
         match std::path::absolute(&path).and_then(|whole| Source::read(&whole)) {
             Ok(Source { path: whole, bytes, modules }) => {
@@ -152,6 +162,57 @@ impl Looked {
                 Self { path, digest: None, found }
             }
         }
+    }
+}
+
+/// A file on the path that may be a rule. Its tag is read alone, and the whole of it when it is
+/// asked for: libraries have megabytes, and most of them are not used.
+#[derive(Debug)]
+struct Candidate {
+    path: PathBuf,
+    /// Id of the tag; none of a file that is no rule or cannot be one here.
+    id: Option<String>,
+    whole: OnceLock<Looked>,
+}
+
+impl Candidate {
+    fn at(path: PathBuf) -> Self {
+        match Self::tag(&path) {
+            Some(id) => Self { path, id: Some(id), whole: OnceLock::new() },
+            None => {
+                let looked = Looked::at(path.clone());
+                let id = looked.rule().map(|file| file.id.clone());
+                Self { path, id, whole: looked.into() }
+            }
+        }
+    }
+
+    /// Id that the tag of a library states, where it is one for this machine.
+    fn tag(path: &Path) -> Option<String> {
+        let mut file = File::open(path).ok()?;
+        let mut start = [0; ELF.len()];
+        file.read_exact(&mut start).ok()?;
+        if start != *ELF {
+            return None;
+        }
+        match tag_file::read(&ReadCache::new(file)) {
+            Found::Rule { id, abi } if abi.0 == abi::ABI_MAJOR => Some(id),
+            _ => None,
+        }
+    }
+
+    fn whole(&self) -> &Looked {
+        self.whole.get_or_init(|| Looked::at(self.path.clone()))
+    }
+
+    /// Digest of the file whose tag was read; `digest` gives that of a file which was not read
+    /// whole. None where it has become another.
+    fn digest(&self, digest: impl FnOnce(&Path) -> Option<Digest>) -> Option<Digest> {
+        if let Some(looked) = self.whole.get() {
+            return looked.digest;
+        }
+        let digest = digest(&self.path)?;
+        (Self::tag(&self.path) == self.id).then_some(digest)
     }
 }
 
@@ -250,7 +311,8 @@ impl PluginLibrary {
     /// code of theirs runs.
     pub fn list(&self) -> Vec<Result<PluginFile, HostError>> {
         let named = self.named_files().map(|(id, looked)| self.named_file(id, looked));
-        let found = self.looked().iter().filter_map(|looked| looked.found.clone().transpose());
+        let looked = self.candidates().iter().map(Candidate::whole);
+        let found = looked.filter_map(|looked| looked.found.clone().transpose());
         let counts = |of: &Result<PluginFile, HostError>| {
             !of.as_ref().is_ok_and(|file| self.is_named(&file.id))
         };
@@ -293,22 +355,30 @@ impl PluginLibrary {
         Some(found.map(|looked| (looked.path.clone(), looked.digest)).collect())
     }
 
-    fn looked(&self) -> &[Looked] {
+    fn candidates(&self) -> &[Candidate] {
         self.shared.found.get_or_init(|| {
-            Self::candidates(&self.shared.search).into_iter().map(Looked::at).collect()
+            Self::files_on_path(&self.shared.search).into_iter().map(Candidate::at).collect()
         })
     }
 
-    /// Contents of the path when it was searched: every file that may be a rule, with the digest of
-    /// what could be read; `None` when no rule was needed yet.
-    pub fn searched(&self) -> Option<Vec<(PathBuf, Option<Digest>)>> {
-        let looked = self.shared.found.get()?.iter();
-        Some(looked.map(|looked| (looked.path.clone(), looked.digest)).collect())
+    /// The files that may be rules, as the path was searched; `None` when no rule was needed yet.
+    pub fn searched(&self) -> Option<impl Iterator<Item = &Path>> {
+        Some(self.shared.found.get()?.iter().map(|file| file.path.as_path()))
+    }
+
+    /// The same with the digests of their contents when the path was searched, where they can be
+    /// told. `digest`: digest of a file that was not needed whole.
+    pub fn searched_digests(
+        &self,
+        digest: impl Fn(&Path) -> Option<Digest>,
+    ) -> Option<Vec<(PathBuf, Option<Digest>)>> {
+        let found = self.shared.found.get()?.iter();
+        Some(found.map(|file| (file.path.clone(), file.digest(&digest))).collect())
     }
 
     /// The files in these folders that may be rules, and files that stand for themselves: folder by
     /// folder, by file name. Nothing of them is read.
-    pub fn candidates(search: &[PathBuf]) -> Vec<PathBuf> {
+    pub fn files_on_path(search: &[PathBuf]) -> Vec<PathBuf> {
         let mut paths = Vec::<PathBuf>::new();
         for folder in search {
             if folder.is_file() {
@@ -331,13 +401,34 @@ impl PluginLibrary {
         paths
     }
 
-    /// The rules that can be used: of an id that a file is named for, that file alone.
-    fn rules(&self) -> impl Iterator<Item = &PluginFile> {
+    /// Ids of the rules that can be used, and their paths. Libraries are not read but for their
+    /// tags.
+    pub fn ids(&self) -> impl Iterator<Item = (&str, &Path)> {
         let named = self.named_files().filter_map(|(id, looked)| {
-            looked.found.as_ref().ok()?.as_ref().filter(|file| file.id == *id)
+            let file = looked.rule().filter(|file| file.id == *id)?;
+            Some((file.id.as_str(), looked.path.as_path()))
         });
-        let found = self.looked().iter().filter_map(|looked| looked.found.as_ref().ok()?.as_ref());
-        named.chain(found.filter(|file| !self.is_named(&file.id)))
+        let found = self.candidates().iter();
+        let found = found.filter_map(|file| Some((file.id.as_deref()?, file.path.as_path())));
+        named.chain(found.filter(|(id, _)| !self.is_named(id)))
+    }
+
+    /// The rules that can be used and whose ids are wanted: of an id that a file is named for, that
+    /// file alone.
+    fn rules(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<&PluginFile> {
+        let named = self.named_files().filter_map(|(id, looked)| {
+            looked.rule().filter(|file| file.id == *id && is_wanted(id))
+        });
+        let is_found = |id: &str| is_wanted(id) && !self.is_named(id);
+        let found = self.candidates().iter();
+        let found = found.filter(|file| file.id.as_deref().is_some_and(is_found));
+        named.chain(found.filter_map(|file| file.whole().rule())).collect()
+    }
+
+    /// The rule in a file on the path.
+    pub fn find_by_path(&self, path: &Path) -> Option<&PluginFile> {
+        let file = self.candidates().iter().find(|file| file.path == path)?;
+        file.whole().rule()
     }
 
     /// The rule with this id, or with this last part of its id.
@@ -350,12 +441,9 @@ impl PluginLibrary {
         if let Some((id, looked)) = named.find(|(id, _)| *id == rule || is_short_name(id)) {
             return self.named_file(id, looked);
         }
-        let by_id: Vec<_> = self.rules().filter(|file| file.id == rule).collect();
-        let mut named = match by_id.is_empty() {
-            true => self.rules().filter(|file| file.short_name() == rule).collect(),
-            false => by_id,
-        }
-        .into_iter();
+        let by_id = self.rules(|id| id == rule);
+        let found = if by_id.is_empty() { self.rules(is_short_name) } else { by_id };
+        let mut named = found.into_iter();
         let Some(first) = named.next() else { return Err(self.unknown(rule)) };
         // Copies of one file are one rule.
         match named.find(|file| file.id != first.id || file.digest != first.digest) {
@@ -371,14 +459,19 @@ impl PluginLibrary {
     /// An error when two files on the path call themselves by one id and are not copies of each
     /// other.
     pub fn ensure_distinct(&self) -> Result<(), HostError> {
-        let mut known = BTreeMap::<&str, &PluginFile>::new();
-        for file in self.rules() {
-            let first = *known.entry(&file.id).or_insert(file);
-            if first.digest != file.digest {
+        let mut counts = BTreeMap::<&str, usize>::new();
+        for (id, _) in self.ids() {
+            *counts.entry(id).or_default() += 1;
+        }
+        for (shared, _) in counts.into_iter().filter(|(_, count)| *count > 1) {
+            let files = self.rules(|id| id == shared);
+            if let Some([first, second]) =
+                files.array_windows().find(|[one, other]| one.digest != other.digest)
+            {
                 return Err(HostError::AmbiguousRule {
-                    rule: file.id.clone(),
+                    rule: shared.to_owned(),
                     first: first.path.clone(),
-                    second: file.path.clone(),
+                    second: second.path.clone(),
                 });
             }
         }
@@ -386,7 +479,7 @@ impl PluginLibrary {
     }
 
     fn unknown(&self, rule: &str) -> HostError {
-        let mut known: Vec<_> = self.rules().map(|file| file.short_name().to_owned()).collect();
+        let mut known: Vec<_> = self.ids().map(|(id, _)| short_name(id).to_owned()).collect();
         known.sort();
         known.dedup();
         let suggestion =
@@ -398,7 +491,7 @@ impl PluginLibrary {
     /// The file that holds the rule with this id and has this digest, wherever on the path it is.
     pub fn find_by_digest(&self, id: &str, digest: &Digest) -> Result<PluginFile, HostError> {
         let mut others = None;
-        for file in self.rules().filter(|file| file.id == id) {
+        for file in self.rules(|own| own == id) {
             if file.digest == *digest {
                 return Ok(file.clone());
             }

@@ -2,7 +2,9 @@
 
 use fuseline_abi as abi;
 use object::read::elf::{Dyn, ElfFile, FileHeader};
-use object::{Architecture, ExportTarget, NameOrOrdinal, Object, ObjectKind, ObjectSection};
+use object::{
+    Architecture, ExportTarget, NameOrOrdinal, Object, ObjectKind, ObjectSection, ReadRef,
+};
 
 /// Kind of file.
 pub(crate) enum Found {
@@ -15,15 +17,15 @@ pub(crate) enum Found {
 }
 
 /// A tag is short; what comes after this many bytes is not looked at.
-const TAG_LIMIT: usize = 4096;
+const TAG_LIMIT: u64 = 4096;
 
-/// Reads the tag in the bytes of a library.
-pub(crate) fn read(bytes: &[u8]) -> Found {
-    let file = match object::File::parse(bytes) {
+/// Reads the tag in the bytes of a library, and of those only what leads to it.
+pub(crate) fn read<'d>(data: impl ReadRef<'d>) -> Found {
+    let file = match object::File::parse(data) {
         Ok(file) => file,
         Err(error) => return Found::Broken(format!("it is not a shared library: {error}")),
     };
-    let tag = match tag_bytes(&file) {
+    let tag = match tag_bytes(data, &file) {
         Ok(Some(tag)) => tag,
         Ok(None) => return Found::Untagged,
         Err(error) => return Found::Broken(format!("it is damaged: {error}")),
@@ -114,10 +116,14 @@ fn glibc_version(name: &[u8]) -> Option<(u16, u16)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-fn tag_bytes<'f>(file: &object::File<'f>) -> object::Result<Option<&'f [u8]>> {
+fn tag_bytes<'d, R: ReadRef<'d>>(
+    data: R,
+    file: &object::File<'d, R>,
+) -> Result<Option<&'d [u8]>, String> {
+    let words = |error: object::Error| error.to_string();
     let mut address = None;
-    for export in file.exports()? {
-        let export = export?;
+    for export in file.exports().map_err(words)? {
+        let export = export.map_err(words)?;
         if let (NameOrOrdinal::Name(name), ExportTarget::Address { address: at }) =
             (export.name(), export.target())
             && name.strip_prefix(b"_").unwrap_or(name) == abi::TAG_SYMBOL.as_bytes()
@@ -127,11 +133,12 @@ fn tag_bytes<'f>(file: &object::File<'f>) -> object::Result<Option<&'f [u8]>> {
     }
     let Some(address) = address else { return Ok(None) };
     for section in file.sections() {
-        let inside =
-            address.checked_sub(section.address()).filter(|&inside| inside < section.size());
-        let Some(inside) = inside.and_then(|inside| usize::try_from(inside).ok()) else { continue };
-        if let Some(rest) = section.data()?.get(inside..) {
-            return Ok(Some(&rest[..rest.len().min(TAG_LIMIT)]));
+        let Some((start, size)) = section.file_range() else { continue };
+        let inside = address.checked_sub(section.address()).filter(|&inside| inside < size);
+        if let Some(inside) = inside {
+            let bytes =
+                data.read_bytes_at(start.saturating_add(inside), TAG_LIMIT.min(size - inside));
+            return bytes.map(Some).map_err(|()| "it is cut short".to_owned());
         }
     }
     Ok(Some(&[]))

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use fuseline::{OpenContext, Study, cache_if_exists, inspect};
+use fuseline::{OpenContext, Study, cache_if_exists, inspect, short_name};
 use fuseline_workflow::Workflow;
 use lsp_types as lsp;
 
@@ -158,10 +158,10 @@ fn check_or_panic(job: Job, context: &OpenContext) -> Outcome {
     let diagnostics = study.check().diagnostics;
     outcome.found = diagnostics.iter().map(|found| published.convert(found)).collect();
     outcome.files.extend(published.files());
-    let rules = study.rules().into_iter().map(|file| RuleName {
-        name: file.short_name().to_owned(),
-        file: file.path.display().to_string(),
-        id: file.id,
+    let rules = study.rules().map(|(id, file)| RuleName {
+        name: short_name(id).to_owned(),
+        file: file.display().to_string(),
+        id: id.to_owned(),
     });
     outcome.rules = rules.collect();
     outcome.workflow = study.into_workflow().map(Arc::new);

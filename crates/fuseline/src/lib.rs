@@ -130,7 +130,7 @@ pub use fuseline_cache::{ActionKey, Cache};
 pub use fuseline_engine::{
     ActionId, ActionPreview, Caution, Class, Event, Inspection, Kinds, Manifest, Plan, inspect,
 };
-pub use fuseline_host::Isolation;
+pub use fuseline_host::{Isolation, short_name};
 pub use fuseline_remote::{
     AddressError, RemoteAddress, RemoteCache, RemoteMode, RemoteReport, RemoteSettings,
     RemoteStatus, Requests, Transfer,

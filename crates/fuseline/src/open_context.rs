@@ -56,7 +56,7 @@ impl OpenContext {
         };
         let settings = &loaded.settings;
         let named = path.named.iter().map(|(_, path)| path.clone());
-        let files = PluginLibrary::candidates(&path.search).into_iter().chain(named);
+        let files = PluginLibrary::files_on_path(&path.search).into_iter().chain(named);
         let origins = ["limits.memory", "limits.load", "limits.call", "python"];
         let stamp = PluginStamp {
             files: files.map(stamp).collect(),

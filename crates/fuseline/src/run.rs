@@ -218,7 +218,7 @@ impl Planner<'_> {
         let folder = results_folder(options, &plan.workflow().name);
         let inputs = files_read(&open, &plan);
         let files = plan.workflow().outputs.iter().map(|output| output.file.as_path());
-        refuse_to_overwrite(inputs.iter().map(PathBuf::as_path), files, &folder)?;
+        ensure_deliverable(inputs.iter().map(PathBuf::as_path), files, &folder)?;
         let handle = begin()?;
         let RunHandle { cache, run, file, remote, index, attachment: _ } = &handle;
         if let Some(remote) = remote {
@@ -438,23 +438,40 @@ fn keep_index(handle: &RunHandle, update: Option<&Index>, kept: &KeptNote) {
 
 /// Every file that a run reads: texts, data, and what may be a plugin.
 fn files_read(open: &OpenStudy, plan: &Plan<'_>) -> Vec<PathBuf> {
-    let plugins = open.services.plugins.searched().unwrap_or_default();
+    let plugins = open.services.plugins.searched().into_iter().flatten().map(Path::to_owned);
     let texts = open.texts_read.iter().map(|(path, _)| path.clone());
     let data = plan.files().into_keys().map(Path::to_owned);
     let named = open.services.plugins.named_digests().unwrap_or_default();
-    let plugins = plugins.into_iter().chain(named).map(|(path, _)| path);
+    let plugins = plugins.chain(named.into_iter().map(|(path, _)| path));
     texts.chain(data).chain(plugins).collect()
 }
 
-/// Refuses outputs that would be written over a file that the run reads, be it through a link.
-pub(crate) fn refuse_to_overwrite<'p>(
+/// Refuses outputs that would be written over a file that the run reads, be it through a link, and
+/// those in whose place or way something else is.
+pub(crate) fn ensure_deliverable<'p>(
     inputs: impl Iterator<Item = &'p Path>,
     outputs: impl Iterator<Item = &'p Path>,
     folder: &Path,
 ) -> Result<(), Error> {
     let inputs: Vec<PathBuf> = inputs.filter_map(|path| path.canonicalize().ok()).collect();
     for output in outputs {
-        let Ok(existing) = folder.join(output).canonicalize() else { continue };
+        let path = folder.join(output);
+        let above = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+        let obstacle = match above.into_iter().find(|folder| folder.exists()) {
+            Some(file) if !file.is_dir() => Some((file, "is no folder")),
+            _ if path.is_dir() => Some((path.as_path(), "is a folder")),
+            _ => None,
+        };
+        if let Some((obstacle, what)) = obstacle {
+            let hint = "move it away, or give the results another folder by --out";
+            return Err(Error::request(format!(
+                "the output {} cannot be written, since {} {what}",
+                output.display(),
+                obstacle.display()
+            ))
+            .with_hint(hint.to_owned()));
+        }
+        let Ok(existing) = path.canonicalize() else { continue };
         if let Some(input) = inputs.iter().find(|input| existing.starts_with(input)) {
             let hint = "give the output another name, or results another folder by --out";
             return Err(Error::request(format!(

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use fuseline_artifact::Digest;
 use fuseline_cache::Cache;
 use fuseline_engine::{Depth, Kinds, Plan, Services, open_regular};
-use fuseline_host::{Isolation, PluginFile};
+use fuseline_host::Isolation;
 use fuseline_workflow::{
     Checked, Diagnostic, Files, Limits, Overrides, ParamsFile, Place, Source, StageIndex, Workflow,
     absolute, codes,
@@ -217,9 +217,10 @@ impl OpenStudy {
         self.checked.workflow
     }
 
-    /// The fusion rules on its plugin path, those that can be read; no code of theirs runs.
-    pub fn rules(&self) -> Vec<PluginFile> {
-        self.services.plugins.list().into_iter().flatten().collect()
+    /// Ids of the fusion rules on its plugin path, those that can be read, and their files; no code
+    /// of theirs runs.
+    pub fn rules(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.services.plugins.ids()
     }
 
     /// The stage kinds that it is read with.

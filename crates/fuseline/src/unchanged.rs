@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::noted_warnings::NotedWarnings;
 use crate::plugin_path::{nearest_lock, plugin_path};
-use crate::run::{RunHandle, deliver_outputs, refuse_to_overwrite, results_folder};
+use crate::run::{RunHandle, deliver_outputs, ensure_deliverable, results_folder};
 use crate::run_context::{CONTEXT_FILE, has_reports, reached_outputs, stays_inside};
 use crate::run_options::{Observer, RunOptions, RunProgress};
 use crate::study::{OpenStudy, Study};
@@ -101,7 +101,7 @@ pub(crate) fn repeat(
     // The folder of the outputs is no part of the request.
     let inputs = note.files.iter().map(|(path, _)| path.as_path());
     let files = note.outputs.iter().map(|(file, _)| file.as_path());
-    if !note.holds(request, &digests) || refuse_to_overwrite(inputs, files, &folder).is_err() {
+    if !note.holds(request, &digests) || ensure_deliverable(inputs, files, &folder).is_err() {
         return changed(handle);
     }
     let mut handle = handle.with_sound_attachment();
@@ -177,7 +177,7 @@ pub(crate) fn note(
     }
     files.extend(plan.files().into_iter().map(|(path, digest)| (path.to_owned(), digest)));
     let plugins = &open.services.plugins;
-    let rules = match plugins.searched() {
+    let rules = match plugins.searched_digests(|path| digests.digest(path).ok()) {
         None => None,
         Some(searched) => {
             let paths = searched.iter().map(|(path, _)| path.clone()).collect();
@@ -246,7 +246,7 @@ impl Note {
     fn holds(&self, request: Option<Digest>, files: &FileDigests) -> bool {
         let rules = || {
             let mut rules = self.rules.iter();
-            rules.all(|(search, found)| PluginLibrary::candidates(search) == *found)
+            rules.all(|(search, found)| PluginLibrary::files_on_path(search) == *found)
         };
         request == Some(self.request)
             && rules()
