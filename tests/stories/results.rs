@@ -466,7 +466,7 @@ fn an_output_that_cannot_be_written_is_refused_before_anything_is_executed() {
     // The folder is looked at again where nothing else has changed.
     lab.run(["run", "workflow.yaml", "--out", "elsewhere"]).success();
     lab.run(["run", "workflow.yaml", "--out", "taken"]).exits(2);
-    assert_eq!(lab.read("taken"), "a note of mine\n");
+    assert_eq!(lab.read("taken"), b"a note of mine\n");
 }
 
 #[test]
