@@ -422,13 +422,18 @@ impl PluginLibrary {
         let is_found = |id: &str| is_wanted(id) && !self.is_named(id);
         let found = self.candidates().iter();
         let found = found.filter(|file| file.id.as_deref().is_some_and(is_found));
-        named.chain(found.filter_map(|file| file.whole().rule())).collect()
+        // A file may have become another one since its tag was read.
+        let found = found.filter_map(|file| file.whole().rule()).filter(|file| is_found(&file.id));
+        named.chain(found).collect()
     }
 
-    /// The rule in a file on the path.
+    /// The rule in a file on the path or named by its id. `path`: absolute.
     pub fn find_by_path(&self, path: &Path) -> Option<&PluginFile> {
-        let file = self.candidates().iter().find(|file| file.path == path)?;
-        file.whole().rule()
+        let is_meant = |own: &Path| std::path::absolute(own).is_ok_and(|own| own == path);
+        let named = self.named_files().map(|(_, looked)| looked);
+        let named = named.filter(|looked| is_meant(&looked.path));
+        let found = self.candidates().iter().filter(|file| is_meant(&file.path));
+        named.chain(found.map(Candidate::whole)).find_map(Looked::rule)
     }
 
     /// The rule with this id, or with this last part of its id.
@@ -465,9 +470,8 @@ impl PluginLibrary {
         }
         for (shared, _) in counts.into_iter().filter(|(_, count)| *count > 1) {
             let files = self.rules(|id| id == shared);
-            if let Some([first, second]) =
-                files.array_windows().find(|[one, other]| one.digest != other.digest)
-            {
+            let mut pairs = files.iter().zip(files.iter().skip(1));
+            if let Some((first, second)) = pairs.find(|(one, other)| one.digest != other.digest) {
                 return Err(HostError::AmbiguousRule {
                     rule: shared.to_owned(),
                     first: first.path.clone(),

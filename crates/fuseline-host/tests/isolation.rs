@@ -160,6 +160,36 @@ fn a_rule_whose_file_is_replaced_while_it_is_in_use_is_refused_with_both_digests
 }
 
 #[test]
+fn a_library_is_read_whole_when_its_rule_is_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let [mean, lr] = ["mean", "lr"].map(|name| rule(name).file().clone());
+    let paths = ["lr.so", "mean.so"].map(|name| folder.path().join(name));
+    std::fs::copy(&lr.path, &paths[0]).unwrap();
+    std::fs::copy(&mean.path, &paths[1]).unwrap();
+    let library = PluginLibrary::new(vec![folder.path().to_owned()]);
+    assert!(library.searched().is_none());
+    library.ensure_distinct().unwrap();
+    let ids: Vec<_> = library.ids().map(|(id, _)| id).collect();
+    assert_eq!(ids, ["org.fuseline.lr", "org.fuseline.mean"]);
+    assert!(library.find("absent").is_err());
+    let known = || {
+        let digests = library.searched_digests(|_| None).unwrap();
+        digests.into_iter().map(|(_, digest)| digest).collect::<Vec<_>>()
+    };
+    assert_eq!(known(), [None, None]);
+    assert_eq!(library.find("mean").unwrap().digest, mean.digest);
+    assert_eq!(known(), [None, Some(mean.digest)]);
+
+    // What was not read has become another rule.
+    let told = |digest| library.searched_digests(|_| Some(digest)).unwrap()[0].1;
+    assert_eq!(told(lr.digest), Some(lr.digest));
+    std::fs::copy(&mean.path, &paths[0]).unwrap();
+    assert_eq!(told(mean.digest), None);
+    assert!(library.find("lr").is_err());
+    assert_eq!(library.find_by_path(&paths[1]).unwrap().id, mean.id);
+}
+
+#[test]
 fn two_files_with_one_id_are_an_error_and_copies_of_one_file_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let mean = rule("mean").file().path.clone();
