@@ -179,13 +179,13 @@ impl Guard<'_, '_> {
                 }
                 _ => {
                     let states = members.iter().map(|member| &self.states[slot(member)]);
-                    let together = || RowState::together(states);
+                    let together = || RowState::gathered(states);
                     &*self.gathered.entry((stage, input, number, group)).or_insert_with(together)
                 }
             };
             whole = Some(match whole {
                 None => state.clone(),
-                Some(whole) => RowState::together([&whole, state].into_iter()),
+                Some(whole) => RowState::gathered([&whole, state].into_iter()),
             });
         }
         (whole.unwrap_or_default(), only)
@@ -268,7 +268,7 @@ impl Guard<'_, '_> {
                     &self.states[plan.output_slot(producer.action, output)]
                 });
                 let states: Vec<_> = states.collect();
-                let state = RowState::together(states.into_iter());
+                let state = RowState::gathered(states.into_iter());
                 let mut producers = plan.producers(stage, index, input.input);
                 let producer = producers.next().map(|producer| producer.action);
                 Arriving { port: input.port.as_str(), state, producer }

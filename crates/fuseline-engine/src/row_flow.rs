@@ -21,6 +21,9 @@ pub struct RowState {
     pub in_fold: bool,
     /// True if the labels of its own rows were read on purpose: a positive control.
     pub control: bool,
+    /// A fold whose training rows are among what was gathered: those of several folds together are
+    /// all rows, of which none is any fold's.
+    pub gathered_training: Option<Fold>,
 }
 
 impl RowState {
@@ -39,7 +42,20 @@ impl RowState {
             taught_by: states.clone().map(|state| &state.taught_by).collect(),
             in_fold: states.clone().any(|state| state.in_fold),
             control: states.clone().any(|state| state.control),
+            gathered_training: None,
         }
+    }
+
+    /// What arrives at one input.
+    #[must_use]
+    pub(crate) fn gathered<'s>(states: impl Iterator<Item = &'s Self> + Clone) -> Self {
+        let gathered_training = states.clone().find_map(Self::training_fold);
+        Self { gathered_training, ..Self::together(states) }
+    }
+
+    /// The fold whose training rows it holds, or the first of several.
+    fn training_fold(&self) -> Option<Fold> {
+        self.holds.training_fold().or(self.gathered_training)
     }
 
     /// Adds rows whose labels shaped it too.
@@ -443,6 +459,38 @@ impl<'a> RowFlow<'a> {
                 format!("takes {one} of {first} and {other} of {second}"),
                 "match the folds and take both from the same side of the split",
                 Trace::Holds(b),
+            );
+        }
+    }
+
+    /// The stage tests on the rows at `tested`: what arrives at `port` must be of held-out rows where
+    /// they are.
+    pub fn test_beside(&mut self, tested: &str, port: &str) {
+        let is_of_training = self.input(tested).training_fold().is_some();
+        if let (false, Some(fold)) = (is_of_training, self.input(port).training_fold()) {
+            let rows = Rows::train(fold);
+            let [words] = self.words([&rows]);
+            self.leak(
+                codes::LEAK_ROWS_DIFFER,
+                port,
+                format!("takes {port} of {words}, and {tested} of rows that are held out"),
+                "take the output for held-out rows, usually named test",
+                Trace::Holds(rows),
+            );
+        }
+    }
+
+    /// The stage chooses by what arrives at `port`, which must not be of held-out rows.
+    pub fn choose_by(&mut self, port: &str) {
+        let rows = self.input(port).holds;
+        if rows.hold_test_rows() {
+            let [words] = self.words([&rows]);
+            self.leak(
+                codes::LEAK_FIT_ON_TEST,
+                port,
+                format!("chooses by {words}, the rows that are held out for testing"),
+                "take the output for training rows, usually named train",
+                Trace::Holds(rows),
             );
         }
     }

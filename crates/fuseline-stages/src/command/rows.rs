@@ -88,6 +88,7 @@ pub(super) fn follow(stage: &Command, flow: &mut RowFlow<'_>) {
         taught_by: if is_told { taught_by.union(&told) } else { taught_by },
         in_fold: given.iter().any(|given| given.state.in_fold),
         control: given.iter().any(|given| given.state.control),
+        gathered_training: None,
     };
     let taught_before: Rows = given
         .iter()

@@ -87,6 +87,8 @@ impl StageKind for Routing {
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
         flow.no_control("evidence");
+        flow.test_beside("effects", "evidence");
+        flow.test_beside("effects", "quality");
         // Oracle and router read the labels of the rows that they choose for.
         let all = flow.all_inputs();
         let told = all.holds.clone();

@@ -211,6 +211,9 @@ impl StageKind for Summarize {
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {
+        flow.test_beside("effects", "evidence");
+        flow.test_beside("effects", "quality");
+        flow.choose_by("evidence_train");
         let all = flow.all_inputs();
         flow.give("findings", all);
     }
