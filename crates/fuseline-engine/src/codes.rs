@@ -65,6 +65,10 @@ fuseline_workflow::codes! {
     /// Results of several tests of the same examples arrive together where one test of each example
     /// is pooled: the stage gathers an axis, such as `rule`, that it must run over.
     TESTED_TWICE = "fuseline::tested_twice";
+    /// What arrives together is of several tests: effects of other actions than the permutations,
+    /// so that gap and interval would be of two tests. A warning where evidence or quality is
+    /// another than the test was asked with: headroom, alignment and routers are of that.
+    OTHER_TEST = "fuseline::other_test";
     /// The modalities that arrive at a stage do not belong together: one comes twice, evidence
     /// comes without its quality or the other way round, a model is asked about others than it was
     /// fitted on, or an option names one that there is not.

@@ -238,6 +238,53 @@ fn tested_twice(
     Some(diagnostic)
 }
 
+/// Reports effects of another test than the permutations, and warns of evidence and quality that
+/// the test at `tested` was not asked with.
+pub(crate) fn check_same_test(site: &mut PlanSite<'_>, tested: &str) {
+    let actions = |action: PlannedAction<'_>, port: &str| -> BTreeMap<ActionId, String> {
+        action.inputs(port).map(|of| (of.id(), of.name())).collect()
+    };
+    let first_other = |given: &BTreeMap<ActionId, String>, own: &BTreeMap<ActionId, String>| {
+        given.iter().find(|(id, _)| !own.contains_key(id)).map(|(_, name)| name.clone())
+    };
+    for port in ["effects", "evidence", "quality"] {
+        for action in site.distinct(&[tested, port]) {
+            let (stage, given) = (action.stage_name(), actions(action, port));
+            let own: BTreeMap<_, _> = match port {
+                "effects" => actions(action, tested),
+                _ => action.inputs(tested).flat_map(|test| actions(test, port)).collect(),
+            };
+            if own.is_empty() || given.is_empty() || own.keys().eq(given.keys()) {
+                continue;
+            }
+            let Some(other) = first_other(&given, &own).or_else(|| first_other(&own, &given))
+            else {
+                continue;
+            };
+            let place = action.input_place(port);
+            site.report(match port {
+                "effects" => {
+                    let message = format!(
+                        "`{stage}` takes effects and {tested} of several tests: `{other}` is \
+                         behind one of them alone"
+                    );
+                    let hint = "take both from the same stage at the same points";
+                    Diagnostic::error(codes::OTHER_TEST, place, message).hint(hint.to_owned())
+                }
+                _ => {
+                    let message = format!(
+                        "`{stage}` takes other {port} than the test was asked with: `{other}` is \
+                         behind one of them alone"
+                    );
+                    let hint = format!("take at `{port}` what the test takes there");
+                    Diagnostic::warning(codes::OTHER_TEST, place, message).hint(hint)
+                }
+            });
+            break;
+        }
+    }
+}
+
 /// The expert behind what an action gives.
 fn expert(action: PlannedAction<'_>) -> Option<PlannedAction<'_>> {
     match is_expert(action) {

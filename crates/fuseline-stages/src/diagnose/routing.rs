@@ -82,6 +82,7 @@ impl StageKind for Routing {
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         upstream::check_pooled(site, &["effects", "evidence", "quality"]);
+        upstream::check_same_test(site, "effects");
         upstream::check_experts(site, "evidence");
     }
 

@@ -206,6 +206,7 @@ impl StageKind for Summarize {
             columns.iter().find(is_called).map(|column| column.help)
         });
         upstream::check_pooled(site, &["permutations", "effects", "evidence", "quality"]);
+        upstream::check_same_test(site, "permutations");
         self.check_metric(site);
         self.check_permutations(site);
     }
