@@ -108,6 +108,25 @@ fn what_no_schema_can_say_is_found_at_its_place_too() {
 }
 
 #[test]
+fn resources_of_no_stage_kind_are_a_mistake_at_their_key() {
+    let text = r#"
+[executor.resources]
+"*" = { cpu = 1 }
+"expert.*" = { cpu = 1 }
+"fusion.fit" = { cpu = 1 }
+"fusion.fitt" = { cpu = 1 }
+"exprt.*" = { cpu = 1 }
+[executor.resources."no.kind"]
+cpu = 1
+"#;
+    insta::assert_snapshot!(mistakes(text).join("\n"), @r#"
+    6:1 fuseline::settings_key: `executor.resources` has `fusion.fitt`, which fits no stage kind (did you mean `fusion.fit`?)
+    7:1 fuseline::settings_key: `executor.resources` has `exprt.*`, which fits no stage kind (did you mean `expert.*`?)
+    8:21 fuseline::settings_key: `executor.resources` has `no.kind`, which fits no stage kind (write a kind of `fuseline stages`, a family such as `expert.*`, or `*`)
+    "#);
+}
+
+#[test]
 fn no_text_makes_the_reader_panic() {
     for text in [
         "\u{0}",
