@@ -389,6 +389,8 @@ def _predictions(rule: Rule, model: Any, batch: Batch) -> Array:
     given = np.asarray(rule.predict(model, batch))
     if given.shape != shape:
         raise RuleError(f"predict gave the shape {given.shape}, not {shape}", INTERNAL)
+    if given.dtype.kind == "c":
+        raise RuleError(f"predict gave complex numbers ({given.dtype}), which are no probabilities", INTERNAL)
     out = np.ascontiguousarray(given, dtype="<f8")
     if given.dtype.kind == "f" and given.dtype.itemsize < 8 and shape[1] > 1:
         # What a network computes in single precision sums to 1 as single precision does.

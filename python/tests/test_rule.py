@@ -51,6 +51,24 @@ def test_a_rule_is_called_without_the_command(tmp_path):
         rule.fit(batch, {}, 0)
 
 
+def test_complex_predictions_are_refused_rather_than_cut():
+    class Spectral(fuseline.Rule):
+        id = "org.example.spectral"
+
+        def fit(self, batch, params, seed):
+            return b""
+
+        def open(self, model):
+            return None
+
+        def predict(self, model, batch):
+            return np.full((batch.rows, 2), 0.5 + 0.1j)
+
+    batch = fuseline.Batch.from_arrays([[[0.2, 0.8]]], [[1.0]], label=[0])
+    with pytest.raises(fuseline.RuleError, match="complex numbers"):
+        Spectral().answers(batch, training=batch)
+
+
 def test_a_rule_is_held_against_what_the_command_refuses(tmp_path):
     weights = tmp_path / "gate.bin"
     weights.write_bytes(np.array([1.0, 2.0, 0.0, 0.0]).tobytes())

@@ -1,5 +1,6 @@
 //! Descriptors of rules.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -80,18 +81,40 @@ fn is_false(value: &bool) -> bool {
 
 /// Numbers of modalities and classes that a rule takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "BTreeMap<String, Count>")]
 pub struct Accepts {
     /// Allowed numbers of modalities.
-    #[serde(default, skip_serializing_if = "Count::is_any")]
+    #[serde(skip_serializing_if = "Count::is_any")]
     pub modalities: Count,
     /// Allowed numbers of classes.
-    #[serde(default, skip_serializing_if = "Count::is_any")]
+    #[serde(skip_serializing_if = "Count::is_any")]
     pub classes: Count,
 }
 
 impl Accepts {
     fn is_any(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl TryFrom<BTreeMap<String, Count>> for Accepts {
+    type Error = String;
+
+    /// A key that is not known is an error: a rule that is misspelt would take anything.
+    fn try_from(counts: BTreeMap<String, Count>) -> Result<Self, String> {
+        let mut accepts = Self::default();
+        for (key, count) in counts {
+            match key.as_str() {
+                "modalities" => accepts.modalities = count,
+                "classes" => accepts.classes = count,
+                _ => {
+                    return Err(format!(
+                        "accepts: there is no key {key:?}; the keys are modalities and classes"
+                    ));
+                }
+            }
+        }
+        Ok(accepts)
     }
 }
 
@@ -242,4 +265,23 @@ fn is_version(text: &str) -> bool {
     let parts: Vec<_> = core.split('.').collect();
     parts.len() == 3
         && parts.iter().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_key_of_accepts_is_an_error_that_names_the_keys() {
+        let read = |json: &str| serde_json::from_str::<Accepts>(json).map_err(|e| e.to_string());
+        let error = read(r#"{"modality": "exactly 3"}"#).unwrap_err();
+        let expected =
+            r#"accepts: there is no key "modality"; the keys are modalities and classes"#;
+        assert!(error.starts_with(expected), "{error}");
+        let accepts = read(r#"{"classes": "at least 2"}"#).unwrap();
+        let expected = Accepts { modalities: Count::Any, classes: Count::AtLeast(2) };
+        assert_eq!(accepts, expected);
+        let written = serde_json::to_string(&accepts).unwrap();
+        assert_eq!(read(&written).unwrap(), accepts, "as memos keep it");
+    }
 }

@@ -178,7 +178,7 @@ impl<'a> Walker<'a> {
             && !types.iter().any(|name| is_type(value, name))
         {
             let wanted = in_words(&types);
-            self.wrong_type(&wanted, value, path);
+            self.wrong_type(&[schema], &wanted, value, path);
             return;
         }
         if composed {
@@ -232,14 +232,45 @@ impl<'a> Walker<'a> {
         problem.fix = Some((list(written), list(quoted)));
     }
 
-    fn wrong_type(&mut self, wanted: &str, value: &Value, path: &str) {
+    /// True if a schema accepts a value.
+    fn accepts(&self, schema: &Value, value: &Value) -> bool {
+        let (kind, root) = (self.kind, self.root);
+        let mut walker = Walker { kind, root, sound: &[], problems: Vec::new() };
+        walker.value(schema, value, "");
+        walker.problems.is_empty()
+    }
+
+    /// The mapping that was likely meant by a value in its place: `{ artifact: features }`, or
+    /// `{ artifact: …, role: … }` of the options that it needs.
+    fn meant_mapping(&self, schema: &Value, value: &Value) -> Option<(String, bool)> {
+        let known = schema.get("properties")?.as_object()?;
+        let needed = schema.get("required")?.as_array()?.iter().filter_map(Value::as_str);
+        let needed: Vec<_> = needed.collect();
+        if let ([only], Value::String(text)) = (&needed[..], value)
+            && known.get(*only).is_some_and(|schema| self.accepts(schema, value))
+        {
+            return Some((format!("{{ {only}: {text} }}"), true));
+        }
+        let options: Vec<_> = needed.iter().map(|name| format!("{name}: …")).collect();
+        (!options.is_empty()).then(|| (format!("{{ {} }}", options.join(", ")), false))
+    }
+
+    /// `schemas`: the alternatives, none of which is of the value's type.
+    fn wrong_type(&mut self, schemas: &[&Value], wanted: &str, value: &Value, path: &str) {
         let subject = self.subject(path);
         let message = format!("{subject} must be {wanted}, not {}", describe(value));
         let hint = match value {
             Value::Number(_) | Value::Bool(_) if wanted.contains("text") => {
+                let quoted = Value::from(value.to_string());
+                let is_meant = schemas.iter().any(|schema| self.accepts(schema, &quoted));
+                let expected = schemas.iter().find_map(|schema| schema.get("x-expected")?.as_str());
                 let problem = self.problem(path, codes::OPTION_TYPE, message);
-                problem.hint = Some(format!("quote it: \"{value}\""));
-                problem.fix = Some((value.to_string(), format!("\"{value}\"")));
+                if is_meant {
+                    problem.hint = Some(format!("quote it: {quoted}"));
+                    problem.fix = Some((value.to_string(), quoted.to_string()));
+                } else {
+                    problem.hint = expected.map(|expected| format!("write in quotes {expected}"));
+                }
                 return;
             }
             Value::String(text) if text.parse::<f64>().is_ok() && wanted.contains("number") => {
@@ -261,7 +292,14 @@ impl<'a> Walker<'a> {
             },
             _ => None,
         };
-        self.problem(path, codes::OPTION_TYPE, message).hint = hint;
+        let meant = schemas.iter().find_map(|schema| self.meant_mapping(schema, value));
+        let problem = self.problem(path, codes::OPTION_TYPE, message);
+        problem.hint = hint;
+        if let (None, Some((mapping, is_whole))) = (&problem.hint, meant) {
+            problem.hint = Some(format!("write `{mapping}`"));
+            problem.fix =
+                value.as_str().filter(|_| is_whole).map(|text| (text.to_owned(), mapping));
+        }
     }
 
     fn not_allowed(&mut self, allowed: &[&Value], value: &Value, path: &str) {
@@ -337,7 +375,8 @@ impl<'a> Walker<'a> {
             None => {
                 wanted.dedup();
                 let wanted = in_words(&wanted);
-                self.wrong_type(&wanted, value, path);
+                let branches: Vec<_> = branches.iter().map(|branch| self.follow(branch)).collect();
+                self.wrong_type(&branches, &wanted, value, path);
             }
         }
     }

@@ -7,22 +7,24 @@ pub fn hint<'a>(
     names: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
     let names: Vec<&str> = names.into_iter().collect();
-    let near = names
-        .iter()
-        .map(|name| {
-            (strsim::damerau_levenshtein(&written.to_lowercase(), &name.to_lowercase()), name)
-        })
-        .min()
-        .filter(|(distance, name)| {
-            let length = written.chars().count().min(name.chars().count());
-            *distance <= length / 3 + 1 && *distance < length
-        });
-    match (near, names.as_slice()) {
-        (Some((_, near)), _) => Some(format!("did you mean `{near}`?")),
+    match (near(written, names.iter().copied()), names.as_slice()) {
+        (Some(near), _) => Some(format!("did you mean `{near}`?")),
         (None, []) => None,
         (None, [only]) => Some(format!("the only {what} is `{only}`")),
         (None, all) => Some(format!("there are: {}", all.join(", "))),
     }
+}
+
+/// The name that was likely meant.
+pub(crate) fn near<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let written = written.to_lowercase();
+    let distance = |name: &str| strsim::damerau_levenshtein(&written, &name.to_lowercase());
+    let nearest = names.into_iter().map(|name| (distance(name), name)).min();
+    let is_meant = |(distance, name): &(usize, &str)| {
+        let length = written.chars().count().min(name.chars().count());
+        *distance <= length / 3 + 1 && *distance < length
+    };
+    nearest.filter(is_meant).map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -24,17 +24,21 @@ pub(crate) fn declared(
     found: &mut Vec<Diagnostic>,
 ) -> DeclaredPorts {
     let artifacts = catalogue.artifacts();
+    // One without an artifact kind, or of another form, has been reported with the options.
     let mut read = |section: &str| {
         let ports = options.get(section).and_then(Value::as_object).into_iter().flatten();
         let mut list = Vec::new();
         for (name, port) in ports {
-            let artifact = port.get("artifact").and_then(Value::as_str).unwrap_or_default();
+            let artifact = port.get("artifact").and_then(Value::as_str);
             let path = format!("{section}.{name}");
             if !names::is_name(name) {
                 let message = format!("`{}` cannot name a port", names::short(name));
                 found.push(Diagnostic::error(codes::BAD_NAME, &places.key_place(&path), message));
             }
-            if !artifacts.is_empty() && !artifacts.contains(&artifact) {
+            if let Some(artifact) = artifact
+                && !artifacts.is_empty()
+                && !artifacts.contains(&artifact)
+            {
                 let place = places.place(&format!("{path}.artifact"));
                 let message = format!("there is no artifact kind `{}`", names::short(artifact));
                 found.push(Diagnostic::error(codes::OPTION_VALUE, &place, message).suggest(
@@ -43,7 +47,7 @@ pub(crate) fn declared(
                     artifacts.iter().copied(),
                 ));
             }
-            list.push((name.clone(), artifact.to_owned(), port.clone()));
+            list.push((name.clone(), artifact.unwrap_or_default().to_owned(), port.clone()));
         }
         list
     };
@@ -101,6 +105,19 @@ impl Expanded {
     }
 }
 
+/// Advice on an input that a stage is given and does not declare.
+fn declare_input(name: &str, declared: &[InputPort]) -> String {
+    let names: Vec<_> = declared.iter().map(|port| port.name.as_str()).collect();
+    let declared = match names.is_empty() {
+        true => "no input is declared".to_owned(),
+        false => format!("declared so far: {}", names::list(&names)),
+    };
+    let name = names::short(name);
+    format!(
+        "declare it under `with: inputs`, such as `{name}: {{ artifact: features }}`; {declared}"
+    )
+}
+
 /// Checks that the kinds of a stage share their outputs, and that each gets its inputs.
 pub(crate) fn check(
     stage: WrittenStageIndex,
@@ -142,11 +159,14 @@ pub(crate) fn check(
                 let message =
                     format!("`{}` has no input `{}`", name(kind), names::short(&input.port));
                 let names = ports.iter().map(|port| port.name.as_str());
-                found.push(
-                    Diagnostic::error(codes::UNKNOWN_PORT, &input.place, message)
-                        .hint("it has no inputs".to_owned())
-                        .suggest(&input.port, "input", names),
-                );
+                let unknown = Diagnostic::error(codes::UNKNOWN_PORT, &input.place, message)
+                    .hint("it has no inputs".to_owned())
+                    .suggest(&input.port, "input", names);
+                let is_declared = catalogue.kinds()[kind].declared_ports;
+                found.push(match unknown.fix.is_none() && is_declared {
+                    true => unknown.hint(declare_input(&input.port, ports)),
+                    false => unknown,
+                });
             }
         }
         // An input that is misspelt is not missing, too.

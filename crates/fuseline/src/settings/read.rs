@@ -1,6 +1,6 @@
 //! One file of settings: text to checked values with their places.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::Settings;
 use crate::codes;
 use crate::error::{Error, Mistakes};
+use crate::suggest;
 
 /// The settings that one file gives.
 pub(super) struct SettingsFile {
@@ -44,6 +45,7 @@ pub(super) fn read(path: &Path, schema: &Value) -> Result<SettingsFile, Error> {
     let place = |(at_key, name): (bool, &str)| Place::new(file, places.span(at_key, name));
     let mut problems = places.unreadable.clone();
     problems.extend(options::check("fuseline.toml", schema, &values));
+    problems.extend(unknown_kinds(&values));
     if problems.is_empty() {
         let folder = path.parent().unwrap_or(Path::new("."));
         options::absolute_paths(schema, &mut values, folder);
@@ -83,6 +85,43 @@ pub(super) fn read(path: &Path, schema: &Value) -> Result<SettingsFile, Error> {
 
 fn problem(path: String, code: fuseline_workflow::Code, message: String) -> OptionProblem {
     OptionProblem { path, at_key: false, code, message, hint: None, missing: None, fix: None }
+}
+
+/// Keys of `executor.resources` that fit no stage kind.
+fn unknown_kinds(values: &Map<String, Value>) -> Vec<OptionProblem> {
+    let resources = values.get("executor").and_then(|executor| executor.get("resources"));
+    let Some(resources) = resources.and_then(Value::as_object).filter(|keys| !keys.is_empty())
+    else {
+        return Vec::new();
+    };
+    let kinds = fuseline_stages::kinds();
+    let names: Vec<_> = kinds.catalogue().names().collect();
+    let unknown = |key: &&String| match key.strip_suffix('*') {
+        Some(start) => !names.iter().any(|name| name.starts_with(start)),
+        None => !names.contains(&key.as_str()),
+    };
+    let problem = |key: &String| {
+        let families = names.iter().filter_map(|name| name.split_once('.'));
+        let families: BTreeSet<_> = families.map(|(family, _)| format!("{family}.*")).collect();
+        let near = match key.ends_with('*') {
+            true => suggest::near(key, families.iter().map(String::as_str)),
+            false => kinds.catalogue().suggest(key),
+        };
+        let hint = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "write a kind of `fuseline stages`, a family such as `expert.*`, or `*`".into(),
+        };
+        OptionProblem {
+            at_key: true,
+            hint: Some(hint),
+            ..problem(
+                format!("executor.resources.{key}"),
+                workflow_codes::UNKNOWN_OPTION,
+                format!("`executor.resources` has `{key}`, which fits no stage kind"),
+            )
+        }
+    };
+    resources.keys().filter(unknown).map(problem).collect()
 }
 
 /// Makes the path of a remote in a folder absolute; a URL is left as it is.

@@ -46,7 +46,40 @@ memory = 64
     10:13 fuseline::settings_value: `executor.slurm.array_max` must be a whole number, not the text "many" (`fuseline schema --settings` has the shape of every setting)
     11:8 fuseline::settings_value: `executor.slurm.time` must be a time such as 90s, 10min or 2h, not "2 hours" (`fuseline schema --settings` has the shape of every setting)
     13:1 fuseline::settings_key: `executor.resources.expert.*` has no setting `memroy` (did you mean `memory`?)
-    15:10 fuseline::settings_value: `limits.memory` must be text, not the number 64 (quote it: "64")
+    15:10 fuseline::settings_value: `limits.memory` must be text, not the number 64 (write in quotes an amount such as 512 MiB or 4 GB)
+    "#);
+}
+
+#[test]
+fn quotes_are_advised_only_where_the_quoted_text_is_a_value() {
+    let text = r#"
+python = 3
+[cache]
+lease_beat = true
+[executor]
+poll = 30
+[executor.slurm]
+time = 1.5
+[executor.resources."*"]
+memory = 4
+time = 10
+[executor.command]
+submit = 'a'
+poll = 'b'
+cancel = 'c'
+task = 3
+[limits]
+memory = -1
+"#;
+    insta::assert_snapshot!(mistakes(text).join("\n"), @r#"
+    2:10 fuseline::settings_value: `python` must be text, not the number 3 (quote it: "3")
+    4:14 fuseline::settings_value: `cache.lease_beat` must be text, not `true` (write in quotes a time such as 90s, 10min or 2h)
+    6:8 fuseline::settings_value: `executor.poll` must be text, not the number 30 (write in quotes a time such as 90s, 10min or 2h)
+    8:8 fuseline::settings_value: `executor.slurm.time` must be text, not the number 1.5 (write in quotes a time such as 90s, 10min or 2h)
+    10:10 fuseline::settings_value: `executor.resources.*.memory` must be text, not the number 4 (write in quotes an amount such as 512 MiB or 4 GB)
+    11:8 fuseline::settings_value: `executor.resources.*.time` must be text, not the number 10 (write in quotes a time such as 90s, 10min or 2h)
+    16:8 fuseline::settings_value: `executor.command.task` must be text, not the number 3 (`fuseline schema --settings` has the shape of every setting)
+    18:10 fuseline::settings_value: `limits.memory` must be text, not the number -1 (write in quotes an amount such as 512 MiB or 4 GB)
     "#);
 }
 
@@ -72,6 +105,25 @@ fn what_no_schema_can_say_is_found_at_its_place_too() {
     insta::assert_snapshot!(mistakes("[cache\npath = 1979-05-27\n").join("\n"), @"1:7 \
         fuseline::settings_syntax: unclosed table, expected `]` (mend this place first: what \
         follows it was not read)");
+}
+
+#[test]
+fn resources_of_no_stage_kind_are_a_mistake_at_their_key() {
+    let text = r#"
+[executor.resources]
+"*" = { cpu = 1 }
+"expert.*" = { cpu = 1 }
+"fusion.fit" = { cpu = 1 }
+"fusion.fitt" = { cpu = 1 }
+"exprt.*" = { cpu = 1 }
+[executor.resources."no.kind"]
+cpu = 1
+"#;
+    insta::assert_snapshot!(mistakes(text).join("\n"), @r#"
+    6:1 fuseline::settings_key: `executor.resources` has `fusion.fitt`, which fits no stage kind (did you mean `fusion.fit`?)
+    7:1 fuseline::settings_key: `executor.resources` has `exprt.*`, which fits no stage kind (did you mean `expert.*`?)
+    8:21 fuseline::settings_key: `executor.resources` has `no.kind`, which fits no stage kind (write a kind of `fuseline stages`, a family such as `expert.*`, or `*`)
+    "#);
 }
 
 #[test]
