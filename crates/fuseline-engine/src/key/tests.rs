@@ -126,3 +126,16 @@ fn files_in_texts_count_by_content_and_in_order_and_an_absent_one_is_remembered(
     files.sort();
     assert_eq!(files, [path("a"), path("b"), path("none")]);
 }
+
+#[test]
+fn a_folder_of_data_counts_as_one_and_each_of_its_files_is_remembered() {
+    let folder = tempfile::tempdir().expect("there is a folder");
+    let file = folder.path().join("a.csv");
+    std::fs::write(&file, "x").expect("it is written");
+    let (fields, files) = written(false, |key| key.file_or_folder("path", folder.path()));
+    assert_eq!(fields[2].0, "with.path");
+    assert!(fields[2].1.starts_with("folder "));
+    assert_eq!(files, [file.clone(), folder.path().to_owned()]);
+    let (fields, _) = written(false, |key| key.file_or_folder("path", &file));
+    assert!(fields[2].1.starts_with("file "));
+}

@@ -319,3 +319,19 @@ fn evidence_in_fold_is_not_tested_with_whoever_taught_it() {
     let found = leaks(&[model, ("asked", asked)], |flow| flow.apply("model", "asked"));
     assert_eq!(found[0].0, codes::LEAK_IN_FOLD);
 }
+
+#[test]
+fn rows_passed_beside_others_are_the_first_ones_shaped_by_what_shaped_both() {
+    let rows = RowState::unshaped(Rows::test(fold(1)));
+    let beside = RowState::unshaped(Rows::all()).taught(&Rows::external());
+    let pass = |flow: &mut RowFlow<'_>| {
+        flow.fit("fitted", &Rows::none());
+        flow.take("model");
+        flow.pass_beside("asked", "fitted", "main");
+    };
+    let flowed = flow(&[("asked", rows.clone()), ("fitted", beside)], pass).unwrap();
+    assert_eq!(flowed.outputs, [rows.clone().taught(&Rows::external())]);
+    let other = RowState::unshaped(Rows::train(fold(1)));
+    let flowed = flow(&[("asked", rows), ("fitted", other)], pass).unwrap();
+    assert_eq!(flowed.leaks[0].code, codes::LEAK_ROWS_DIFFER);
+}
