@@ -371,4 +371,4 @@ fn mistake(plan: &Plan<'_>, stage: StageIndex, text: &str) -> Diagnostic {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -16,7 +16,7 @@ use crate::{
 /// A stage that does with rows what its options say.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Says {
+pub(crate) struct Says {
     /// The folds whose test rows its output holds.
     #[serde(default)]
     test: Vec<i64>,

@@ -281,3 +281,57 @@ fn states_together_have_what_any_has_and_a_leak_takes_its_shape_away() {
     }
     assert_eq!(both.without(codes::LEAK_FIT_ON_TEST), RowState::default());
 }
+
+#[test]
+fn the_two_sides_of_a_split_have_changed_places_only_if_both_have_and_that_is_the_one_leak() {
+    let sides = |one: Rows, other: Rows| {
+        let inputs =
+            [("fitted", RowState::unshaped(one.clone())), ("asked", RowState::unshaped(other))];
+        let found = leaks(&inputs, |flow| {
+            flow.fit("fitted", &one);
+            flow.two_sides("fitted", "asked");
+        });
+        found.into_iter().map(|(code, _)| code).collect::<Vec<_>>()
+    };
+    let (train, test) = (Rows::train(fold(1)), Rows::test(fold(1)));
+    assert_eq!(sides(test.clone(), train.clone()), [codes::LEAK_SIDES_SWAPPED]);
+    assert_eq!(sides(train.clone(), test.clone()), []);
+    assert_eq!(sides(train.clone(), train), []);
+    assert_eq!(sides(test.clone(), test), [codes::LEAK_FIT_ON_TEST]);
+}
+
+#[test]
+fn what_is_fitted_beside_training_rows_is_checked_and_beside_test_rows_it_was_reported() {
+    let shaped = RowState { shaped_by: Rows::all(), ..RowState::default() };
+    let codes = |rows: Rows| {
+        let inputs = [("fitted", shaped.clone()), ("asked", RowState::unshaped(rows))];
+        let found = leaks(&inputs, |flow| flow.fit_beside("fitted", "asked"));
+        found.into_iter().map(|(code, _)| code).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(Rows::train(fold(1))), [codes::LEAK_SHAPED_BY_TEST]);
+    assert_eq!(codes(Rows::test(fold(1))), []);
+}
+
+#[test]
+fn evidence_in_fold_is_not_tested_with_whoever_taught_it() {
+    let asked = RowState { in_fold: true, ..RowState::unshaped(Rows::test(fold(1))) };
+    let model = ("model", RowState::default().taught(&Rows::train(fold(1))));
+    let found = leaks(&[model, ("asked", asked)], |flow| flow.apply("model", "asked"));
+    assert_eq!(found[0].0, codes::LEAK_IN_FOLD);
+}
+
+#[test]
+fn rows_passed_beside_others_are_the_first_ones_shaped_by_what_shaped_both() {
+    let rows = RowState::unshaped(Rows::test(fold(1)));
+    let beside = RowState::unshaped(Rows::all()).taught(&Rows::external());
+    let pass = |flow: &mut RowFlow<'_>| {
+        flow.fit("fitted", &Rows::none());
+        flow.take("model");
+        flow.pass_beside("asked", "fitted", "main");
+    };
+    let flowed = flow(&[("asked", rows.clone()), ("fitted", beside)], pass).unwrap();
+    assert_eq!(flowed.outputs, [rows.clone().taught(&Rows::external())]);
+    let other = RowState::unshaped(Rows::train(fold(1)));
+    let flowed = flow(&[("asked", rows), ("fitted", other)], pass).unwrap();
+    assert_eq!(flowed.leaks[0].code, codes::LEAK_ROWS_DIFFER);
+}
