@@ -273,6 +273,7 @@ fn states_together_have_what_any_has_and_a_leak_takes_its_shape_away() {
             taught_by: Rows::external(),
             in_fold: true,
             control: true,
+            gathered_training: None,
         }
     );
     let unshaped = RowState::unshaped(holds);
