@@ -446,21 +446,17 @@ fn outputs_are_never_written_over_a_text_of_the_workflow() {
 }
 
 #[test]
-fn an_output_that_cannot_be_written_is_refused_before_anything_is_executed() {
+fn an_output_below_a_file_is_refused_before_anything_is_executed() {
     let lab = Lab::with_workflow(
         "fuseline: 1\nname: blocked\nstages:\n  f:\n    uses: load.csv\n    with: { path: d.csv, id: \
          { column: id } }\noutputs:\n  in/f.csv: f\n",
     );
     lab.write("d.csv", "id,a\nx,1\ny,2\n");
     lab.write("taken", "a note of mine\n");
-    std::fs::create_dir_all(lab.path("folder/in/f.csv")).expect("a folder can be made");
-    for (out, what) in [
-        ("taken", "cannot be written, since taken is no folder"),
-        ("taken/below", "cannot be written, since taken is no folder"),
-        ("folder", "cannot be written, since folder/in/f.csv is a folder"),
-    ] {
+    for out in ["taken", "taken/below"] {
         let ran = lab.run(["run", "workflow.yaml", "--out", out]);
-        assert!(ran.exits(2).stderr().contains(what), "{out}: {}", ran.stderr());
+        let refusal = "the output in/f.csv cannot be written, since taken is no folder";
+        assert!(ran.exits(2).stderr().contains(refusal), "{out}: {}", ran.stderr());
     }
     assert!(!lab.path("cache").exists());
     // The folder is looked at again where nothing else has changed.

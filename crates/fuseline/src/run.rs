@@ -447,7 +447,7 @@ fn files_read(open: &OpenStudy, plan: &Plan<'_>) -> Vec<PathBuf> {
 }
 
 /// Refuses outputs that would be written over a file that the run reads, be it through a link, and
-/// those in whose place or way something else is.
+/// those whose folder is a file.
 pub(crate) fn ensure_deliverable<'p>(
     inputs: impl Iterator<Item = &'p Path>,
     outputs: impl Iterator<Item = &'p Path>,
@@ -456,18 +456,14 @@ pub(crate) fn ensure_deliverable<'p>(
     let inputs: Vec<PathBuf> = inputs.filter_map(|path| path.canonicalize().ok()).collect();
     for output in outputs {
         let path = folder.join(output);
-        let above = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
-        let obstacle = match above.into_iter().find(|folder| folder.exists()) {
-            Some(file) if !file.is_dir() => Some((file, "is no folder")),
-            _ if path.is_dir() => Some((path.as_path(), "is a folder")),
-            _ => None,
-        };
-        if let Some((obstacle, what)) = obstacle {
+        let mut above = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+        let existing = above.find(|folder| folder.exists());
+        if let Some(file) = existing.filter(|folder| !folder.is_dir()) {
             let hint = "move it away, or give the results another folder by --out";
             return Err(Error::request(format!(
-                "the output {} cannot be written, since {} {what}",
+                "the output {} cannot be written, since {} is no folder",
                 output.display(),
-                obstacle.display()
+                file.display()
             ))
             .with_hint(hint.to_owned()));
         }
