@@ -70,7 +70,8 @@ fn lab() -> Lab {
         let mut text = "id,x,y\n".to_owned();
         for person in 0..8 {
             for (task, label) in ["rest", "maths", "relax"].iter().zip(0..) {
-                let x = (person * 7 + label * 5) % 11;
+                let x =
+                    (person * 7 + label * 5 + modality.len() * usize::from(modality == "b")) % 11;
                 let y = (person * 3 + label * 4) % 7;
                 writeln!(text, "p{person}_{label},{x},{y}", label = task).expect("text grows");
             }

@@ -1,5 +1,12 @@
 //! The codes of what the engine finds, each with an explanation.
 
+use fuseline_workflow::Code;
+
+/// Codes of the warnings that a reader of the results must know: they are cautions of the run and of
+/// its reports.
+pub(crate) const OF_RESULTS: [Code; 4] =
+    [OTHER_TEST, OTHER_COHORT, OTHER_EXPERTS, AXIS_WITHOUT_EFFECT];
+
 fuseline_workflow::codes! {
     /// A stage fits on the rows that are held out for testing, so that it would be tested on rows
     /// it has memorised. Fit on the output for training rows, usually named `train`.
@@ -65,10 +72,19 @@ fuseline_workflow::codes! {
     /// Results of several tests of the same examples arrive together where one test of each example
     /// is pooled: the stage gathers an axis, such as `rule`, that it must run over.
     TESTED_TWICE = "fuseline::tested_twice";
-    /// What arrives together is of several tests: effects of other actions than the permutations,
-    /// so that gap and interval would be of two tests. A warning where evidence or quality is
-    /// another than the test was asked with: headroom, alignment and routers are of that.
+    /// What arrives together is of several tests: effects of other actions than the permutations, or
+    /// permutations of others than the findings, so that gap and interval would be of two tests. A
+    /// warning, which the report has as a caution, where evidence or quality is another than
+    /// the test was asked with: headroom, alignment and routers are of that.
     OTHER_TEST = "fuseline::other_test";
+    /// A stage reads a cohort, and what arrives beside it was made with another one: experts that were
+    /// trained on other labels than the rule that fuses them, or a control that knows of others. A
+    /// warning, which the report has as a caution.
+    OTHER_COHORT = "fuseline::other_cohort";
+    /// A model is asked about evidence of other experts than those that gave the evidence that it was
+    /// fitted on. A warning, which the report has as a caution: usually one of two references was
+    /// not changed with the other.
+    OTHER_EXPERTS = "fuseline::other_experts";
     /// The modalities that arrive at a stage do not belong together: one comes twice, evidence
     /// comes without its quality or the other way round, a model is asked about others than it was
     /// fitted on, or an option names one that there is not.
@@ -88,8 +104,9 @@ fuseline_workflow::codes! {
     /// 1), and Holm multiplies it by the number of findings.
     FEW_PERMUTATIONS = "fuseline::few_permutations";
     /// A stage runs over an axis, and neither its options nor its inputs depend on it, so that its
-    /// actions along the axis are all the same. A warning: usually an expression such as
-    /// `${{ rule }}` is missing.
+    /// actions along the axis are all the same, or an input takes the same points of the axis for
+    /// all of them. A warning, which the report has as a caution: usually an expression such as
+    /// `${{ rule }}` is missing, or a selection such as `[modality=audio]` was left over.
     AXIS_WITHOUT_EFFECT = "fuseline::axis_without_effect";
     /// A table is given out under a name that ends as another form does. A warning: a table is
     /// Parquet, and becomes CSV or JSON where the name of its file ends so.

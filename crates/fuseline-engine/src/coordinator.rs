@@ -323,7 +323,8 @@ impl<'r, 'p, 'a> Coordinator<'r, 'p, 'a> {
             (self.observe)(Event::Skipped { stage, actions });
         }
         self.failures.sort_by_key(|failure| failure.action);
-        let (index_update, cautions) = (self.index_update(), self.resolver.cautions(|_| true));
+        let (index_update, cautions) =
+            (self.index_update(), self.resolver.cautions(|of| self.plan.wants(of)));
         let (known, discovered) = self.resolver.into_known();
         Outcome {
             index_update,

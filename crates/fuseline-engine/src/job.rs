@@ -128,6 +128,8 @@ impl Job {
     /// The objects that it reads.
     pub(crate) fn objects(&self) -> impl Iterator<Item = Digest> {
         let cautions = self.provenance.iter().flat_map(|of| &of.cautions);
+        // The others are of the plan, and no objects.
+        let cautions = cautions.filter(|of| of.texts.is_empty());
         let inputs = self.inputs.iter().map(|given| given.digest);
         inputs.chain(cautions.map(|of| of.digest))
     }

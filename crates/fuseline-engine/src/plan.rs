@@ -55,6 +55,8 @@ pub struct Plan<'a> {
     /// Software here that discovered inputs stand for.
     pub(crate) installation: Installation,
     pub(crate) warnings: Vec<Diagnostic>,
+    /// Texts of those that a reader of the results must know, by stage.
+    pub(crate) doubts: Vec<(StageIndex, String)>,
 }
 
 /// One stage of the plan.

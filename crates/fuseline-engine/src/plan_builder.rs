@@ -85,7 +85,7 @@ impl<'a> Plan<'a> {
         }
         if whole {
             let graph = join(workflow, &stages, stage_of_action.len());
-            let warnings = Vec::new();
+            let (warnings, doubts) = (Vec::new(), Vec::new());
             let isolation = services.isolation;
             let conditions = Conditions {
                 python: workflow.python.as_ref().map(conditions::sourced),
@@ -102,6 +102,7 @@ impl<'a> Plan<'a> {
                 isolation,
                 installation,
                 warnings,
+                doubts,
             };
             // Wrong options do not keep other mistakes from being reported, but for leaks that may
             // follow.
@@ -114,7 +115,7 @@ impl<'a> Plan<'a> {
                 diagnostics.extend(found.may_follow);
             }
             if !diagnostics.iter().any(Diagnostic::is_error) {
-                plan.warnings = diagnostics;
+                (plan.warnings, plan.doubts) = (diagnostics, found.doubts);
                 return Ok(plan);
             }
         }

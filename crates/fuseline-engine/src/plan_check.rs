@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use fuseline_artifact::ArtifactKind;
 use fuseline_host::worker::Layers;
 use fuseline_host::{Conditions, Isolation, short_name};
 use fuseline_workflow::{
@@ -21,6 +22,18 @@ use crate::plan::{ActionId, NodeId, Plan, Producer};
 use crate::provenance::action_label;
 use crate::services::Services;
 use crate::{codes, conditions};
+
+/// The port at which kinds take the examples with their labels.
+const COHORT: &str = "cohort";
+
+/// What the labels of a cohort make.
+const OF_LABELS: [ArtifactKind; 5] = [
+    ArtifactKind::Evidence,
+    ArtifactKind::Quality,
+    ArtifactKind::Model,
+    ArtifactKind::Permutations,
+    ArtifactKind::ExampleEffects,
+];
 
 /// One action of a plan, as a stage kind may look at it.
 #[derive(Clone, Copy)]
@@ -269,6 +282,8 @@ pub(crate) struct Found {
     pub diagnostics: Vec<Diagnostic>,
     /// To be said where nothing else is wrong.
     pub may_follow: Vec<Diagnostic>,
+    /// Warnings that a reader of the results must know, by stage.
+    pub doubts: Vec<(StageIndex, String)>,
 }
 
 /// Runs the checks of every stage kind on the plan, and those that hold for all kinds.
@@ -276,6 +291,7 @@ pub(crate) fn check(plan: &Plan<'_>, services: &Services) -> Found {
     let mut found = Found::default();
     let numbers = numbers(plan);
     for (stage, planned) in plan.stages.iter_enumerated() {
+        let before = found.diagnostics.len();
         let by_variant = actions_by_variant(&plan.workflow.stages[stage]);
         for (variant, of) in planned.variants.iter().enumerate() {
             let actions = by_variant.get(variant.into());
@@ -284,7 +300,14 @@ pub(crate) fn check(plan: &Plan<'_>, services: &Services) -> Found {
             of.stage.check_plan(&mut site);
             found = site.found;
         }
-        found.diagnostics.extend(axes_without_effect(plan, stage));
+        found.diagnostics.extend(other_cohort(plan, stage, &found.doubts));
+        // An input at the wrong point is said once.
+        if found.diagnostics.len() == before {
+            found.diagnostics.extend(axes_without_effect(plan, stage));
+        }
+        let own = found.diagnostics.iter().skip(before);
+        let of_results = own.filter(|of| !of.is_error() && codes::OF_RESULTS.contains(&of.code));
+        found.doubts.extend(of_results.map(|of| (stage, of.message.clone())));
     }
     found.diagnostics.extend(plan.workflow.outputs.iter().filter_map(|output| form(plan, output)));
     found.diagnostics.extend(layers(plan));
@@ -392,9 +415,101 @@ fn form(plan: &Plan<'_>, output: &WorkflowOutput) -> Option<Diagnostic> {
     Some(Diagnostic::warning(codes::OUTPUT_FORM, place, message).hint(hint.to_owned()))
 }
 
+/// A warning where a stage reads a cohort, and what arrives beside it was made with another: labels
+/// of two studies.
+fn other_cohort(
+    plan: &Plan<'_>,
+    stage: StageIndex,
+    doubts: &[(StageIndex, String)],
+) -> Option<Diagnostic> {
+    let written = &plan.workflow.stages[stage];
+    let is_of_labels = |source: &InputSource| {
+        let (_, kind) = &plan.stages[source.stage].outputs[source.output];
+        OF_LABELS.contains(kind)
+            && plan.workflow.stages[source.stage].inputs.iter().any(|of| of.port == COHORT)
+    };
+    let told = written.inputs.iter().filter(|input| input.sources.iter().any(is_of_labels));
+    let ports: Vec<&str> = told.map(|input| input.port.as_str()).collect();
+    if ports.is_empty() || !written.inputs.iter().any(|input| input.port == COHORT) {
+        return None;
+    }
+    let mut seen = BTreeSet::new();
+    for index in written.actions.keys() {
+        let action = PlannedAction { plan, stage, index };
+        let own: Vec<_> = action.inputs(COHORT).collect();
+        for &port in ports.iter().filter(|_| !own.is_empty()) {
+            if !seen.insert((port, action.arrivals(&[COHORT, port]))) {
+                continue;
+            }
+            let is_in_doubt =
+                |from: &PlannedAction<'_>| doubts.iter().any(|(of, _)| *of == from.stage);
+            for from in action.inputs(port).filter(|from| !is_in_doubt(from)) {
+                let Some(other) = from.inputs(COHORT).find(|of| !own.contains(of)) else {
+                    continue;
+                };
+                let message = format!(
+                    "`{}` takes `{}` and, at `{port}`, what `{}` made with `{}`: the labels of two \
+                     cohorts",
+                    written.name,
+                    own[0].name(),
+                    from.stage_name(),
+                    other.name()
+                );
+                return Some(
+                    Diagnostic::warning(codes::OTHER_COHORT, action.input_place(COHORT), message)
+                        .hint("take the same cohort at all of them".to_owned()),
+                );
+            }
+        }
+    }
+    None
+}
+
+/// A warning for each axis of a stage along which its actions do not differ as its axes say: an input
+/// takes some points of the axis for all of them, or options and inputs are the same.
+fn axes_without_effect(plan: &Plan<'_>, number: StageIndex) -> Vec<Diagnostic> {
+    let stage = &plan.workflow.stages[number];
+    let picked: Vec<_> = (0..stage.over.len())
+        .filter_map(|place| Some((stage.over[place], picked(plan, stage, stage.over[place])?)))
+        .collect();
+    let is_picked = |axis| picked.iter().any(|(known, _)| *known == axis);
+    let same = same_along(plan, number).into_iter().filter(|(axis, _)| !is_picked(*axis));
+    same.chain(picked.iter().cloned()).map(|(_, diagnostic)| diagnostic).collect()
+}
+
+/// A warning where a stage runs over an axis and takes what arrives at an input at some points of
+/// the axis alone: usually an experiment that was copied.
+fn picked(plan: &Plan<'_>, stage: &Stage, axis: AxisIndex) -> Option<Diagnostic> {
+    let workflow = plan.workflow;
+    let takes_some = |source: &&InputSource| {
+        let producer = &workflow.stages[source.stage];
+        let Some(place) = producer.over.iter().position(|of| *of == axis) else { return false };
+        if !source.gathered_axes.contains(&axis) {
+            return false;
+        }
+        let points = |actions: &mut dyn Iterator<Item = ActionIndex>| -> BTreeSet<PointIndex> {
+            actions.map(|action| producer.actions.coords(action)[place]).collect()
+        };
+        let first = source.group_of.iter().flatten().next();
+        let members = first.map_or(&[][..], |group| source.groups.get(*group));
+        let taken = points(&mut members.iter().copied());
+        taken.len() < points(&mut producer.actions.keys()).len()
+    };
+    let source = stage.inputs.iter().flat_map(|input| &input.sources).find(takes_some)?;
+    let (name, axis) = (&stage.name, &workflow.axes[axis].name);
+    let message = format!(
+        "`{name}` runs over `{axis}`, and takes `{}` at the same of its points for every `{axis}`",
+        workflow.stages[source.stage].name
+    );
+    Some(Diagnostic::warning(codes::AXIS_WITHOUT_EFFECT, &source.place, message).hint(format!(
+        "leave the selection of `{axis}` out, so that each takes its own, or take `{axis}` out of \
+         `over`"
+    )))
+}
+
 /// A warning for each axis of a stage along which all its actions are the same: same options, same
 /// inputs.
-fn axes_without_effect(plan: &Plan<'_>, number: StageIndex) -> Vec<Diagnostic> {
+fn same_along(plan: &Plan<'_>, number: StageIndex) -> Vec<(AxisIndex, Diagnostic)> {
     let stage = &plan.workflow.stages[number];
     if plan.stages[number].variants.iter().any(|variant| plan.kinds.get(variant.kind).reads_point) {
         return Vec::new();
@@ -426,8 +541,9 @@ fn axes_without_effect(plan: &Plan<'_>, number: StageIndex) -> Vec<Diagnostic> {
                 stage.name
             );
             let over = stage.places.over.as_ref().unwrap_or(&stage.places.name);
-            Diagnostic::warning(codes::AXIS_WITHOUT_EFFECT, over, message)
-                .hint(format!("use it, as in `${{{{ {axis} }}}}`, or take `{axis}` out of `over`"))
+            let warning = Diagnostic::warning(codes::AXIS_WITHOUT_EFFECT, over, message)
+                .hint(format!("use it, as in `${{{{ {axis} }}}}`, or take `{axis}` out of `over`"));
+            (stage.over[place], warning)
         })
         .collect()
 }

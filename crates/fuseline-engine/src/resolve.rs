@@ -115,15 +115,23 @@ impl<'p, 'a> Resolver<'p, 'a> {
         &self.discovered
     }
 
-    /// The cautions of the actions that are wanted, in the plan's order; their texts are not read.
+    /// The cautions of the actions that are wanted, in the plan's order, whose texts are not read, and
+    /// the doubts of the plan about their stages.
     pub fn cautions(&self, wanted: impl Fn(ActionId) -> bool) -> Vec<ActionCautions> {
+        let of_stage = |stage| self.plan.actions_of(stage).any(&wanted);
+        let doubts = self.plan.doubts.iter().filter(|(stage, _)| of_stage(*stage));
+        let doubts = doubts.map(|(stage, text)| ActionCautions {
+            action: self.plan.workflow.stages[*stage].name.clone(),
+            digest: Digest::hash(text),
+            texts: vec![text.clone()],
+        });
         let cautions = self.cautions.iter().filter(|(action, _)| wanted(**action));
         let of = |(action, made): (&ActionId, &Made)| ActionCautions {
             action: self.plan.action_label(*action),
             digest: made.digest,
             texts: Vec::new(),
         };
-        cautions.map(of).collect()
+        doubts.chain(cautions.map(of)).collect()
     }
 
     /// Actions whose cautions are in an object.

@@ -238,51 +238,130 @@ fn tested_twice(
     Some(diagnostic)
 }
 
-/// Reports effects of another test than the permutations, and warns of evidence and quality that
-/// the test at `tested` was not asked with.
+/// The inputs of an action at a port, by their numbers.
+fn arriving(action: PlannedAction<'_>, port: &str) -> BTreeMap<ActionId, String> {
+    action.inputs(port).map(|of| (of.id(), of.name())).collect()
+}
+
+/// The first action of one side that the other lacks.
+fn first_other<'a>(
+    one: &'a BTreeMap<ActionId, String>,
+    other: &BTreeMap<ActionId, String>,
+) -> Option<&'a String> {
+    one.iter().find(|(id, _)| !other.contains_key(id)).map(|(_, name)| name)
+}
+
+/// Reports effects of another test than what arrives at `tested`, and warns of evidence and quality
+/// that the test was not asked with.
 pub(crate) fn check_same_test(site: &mut PlanSite<'_>, tested: &str) {
-    let actions = |action: PlannedAction<'_>, port: &str| -> BTreeMap<ActionId, String> {
-        action.inputs(port).map(|of| (of.id(), of.name())).collect()
-    };
-    let first_other = |given: &BTreeMap<ActionId, String>, own: &BTreeMap<ActionId, String>| {
-        given.iter().find(|(id, _)| !own.contains_key(id)).map(|(_, name)| name.clone())
-    };
     for port in ["effects", "evidence", "quality"] {
+        if port == tested {
+            continue;
+        }
         for action in site.distinct(&[tested, port]) {
-            let (stage, given) = (action.stage_name(), actions(action, port));
+            let given = arriving(action, port);
             let own: BTreeMap<_, _> = match port {
-                "effects" => actions(action, tested),
-                _ => action.inputs(tested).flat_map(|test| actions(test, port)).collect(),
+                "effects" => arriving(action, tested),
+                _ => action.inputs(tested).flat_map(|test| arriving(test, port)).collect(),
             };
-            if own.is_empty() || given.is_empty() || own.keys().eq(given.keys()) {
+            if own.is_empty() || given.is_empty() {
                 continue;
             }
             let Some(other) = first_other(&given, &own).or_else(|| first_other(&own, &given))
             else {
                 continue;
             };
-            let place = action.input_place(port);
             site.report(match port {
                 "effects" => {
                     let message = format!(
-                        "`{stage}` takes effects and {tested} of several tests: `{other}` is \
-                         behind one of them alone"
+                        "`{}` takes effects and {tested} of several tests: `{other}` is behind one \
+                         of them alone",
+                        action.stage_name()
                     );
                     let hint = "take both from the same stage at the same points";
-                    Diagnostic::error(codes::OTHER_TEST, place, message).hint(hint.to_owned())
+                    Diagnostic::error(codes::OTHER_TEST, action.input_place(port), message)
+                        .hint(hint.to_owned())
                 }
-                _ => {
-                    let message = format!(
-                        "`{stage}` takes other {port} than the test was asked with: `{other}` is \
-                         behind one of them alone"
-                    );
-                    let hint = format!("take at `{port}` what the test takes there");
-                    Diagnostic::warning(codes::OTHER_TEST, place, message).hint(hint)
-                }
+                _ => asked_with_other(action, port, other),
             });
             break;
         }
     }
+}
+
+/// Reports permutations of other tests than those behind the findings of a report, and warns of
+/// evidence, quality and cohorts that those tests were not asked with.
+pub(crate) fn check_reported(site: &mut PlanSite<'_>) {
+    for action in site.distinct(&["findings", "permutations", "evidence", "quality", "cohort"]) {
+        let Some(findings) = findings(action, "findings") else { continue };
+        let tests: Vec<_> = findings.iter().flat_map(|of| of.inputs("permutations")).collect();
+        let own = tests.iter().map(|test| (test.id(), test.name())).collect();
+        if let Some(other) = first_other(&arriving(action, "permutations"), &own) {
+            let message = format!(
+                "`{}` takes permutations of other tests than its findings: `{other}` is behind none \
+                 of them",
+                action.stage_name()
+            );
+            let hint = "take the permutations that the stages of the findings take";
+            let place = action.input_place("permutations");
+            let diagnostic = Diagnostic::error(codes::OTHER_TEST, place, message);
+            site.report(diagnostic.hint(hint.to_owned()));
+            return;
+        }
+        for port in ["evidence", "quality", "cohort"] {
+            let own: BTreeMap<_, _> = tests.iter().flat_map(|test| arriving(*test, port)).collect();
+            let given = arriving(action, port);
+            if !own.is_empty()
+                && let Some(other) = first_other(&given, &own)
+            {
+                site.report(asked_with_other(action, port, other));
+                return;
+            }
+        }
+    }
+}
+
+/// The warning that a stage takes at an input what its test was not asked with.
+fn asked_with_other(action: PlannedAction<'_>, port: &str, other: &str) -> Diagnostic {
+    let message = format!(
+        "`{}` takes other {port} than the test was asked with: `{other}` is behind one of them \
+         alone",
+        action.stage_name()
+    );
+    Diagnostic::warning(codes::OTHER_TEST, action.input_place(port), message)
+        .hint(format!("take at `{port}` what the test takes there"))
+}
+
+/// Warns of a model that is asked about evidence of other experts than those that gave the evidence
+/// that it was fitted on, where both give evidence for both sides of a split.
+pub(crate) fn check_same_experts(site: &mut PlanSite<'_>) {
+    for action in site.distinct(&["model", "evidence"]) {
+        let asked = fitted_experts(action);
+        let models = action.inputs("model").filter(|model| model.kind_name() == Fit::NAME);
+        let fitted: BTreeSet<&str> = models.flat_map(fitted_experts).collect();
+        let Some(other) = asked.difference(&fitted).next().filter(|_| !fitted.is_empty()) else {
+            continue;
+        };
+        let message = format!(
+            "`{}` asks a model about evidence of `{other}` that was fitted on evidence of {}",
+            action.stage_name(),
+            listed(&fitted)
+        );
+        let hint = "take the evidence of the same experts where the model is fitted and where it is \
+            asked";
+        site.report(
+            Diagnostic::warning(codes::OTHER_EXPERTS, action.input_place("evidence"), message)
+                .hint(hint.to_owned()),
+        );
+        return;
+    }
+}
+
+/// The stages of the experts behind the evidence of an action that are told of a split, so that each
+/// gives evidence for both its sides.
+fn fitted_experts(action: PlannedAction<'_>) -> BTreeSet<&str> {
+    let experts = action.inputs("evidence").filter_map(expert);
+    experts.filter(|of| of.inputs("folds").next().is_some()).map(|of| of.stage_name()).collect()
 }
 
 /// The expert behind what an action gives.

@@ -58,7 +58,7 @@ fn ninety_five() -> f64 {
 
 impl StageKind for Compare {
     const NAME: &'static str = "diagnose.compare";
-    const REVISION: u32 = 3; // no p-value of derangements; its table is an artifact of kind table
+    const REVISION: u32 = 4; // no p-value of derangements; its table is an artifact of kind table; effects of the same test
     const SUMMARY: &'static str =
         "Pairs of rules, or of qualities, compared under the same permutations and resamples.";
 
@@ -95,6 +95,7 @@ impl StageKind for Compare {
     }
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
+        upstream::check_same_test(site, "permutations");
         let Some(action) = site.first() else { return };
         let mut axes = site.gathered("permutations");
         let labels: BTreeSet<&str> =
@@ -246,8 +247,7 @@ impl Compare {
                     .into_iter()
                     .partition(|labelled| here(&labelled.point) == point);
                 effects = rest;
-                let found =
-                    Tested::gather(own.into_iter().map(Ok), cohort, Some(counts.broken.len()))?;
+                let found = Tested::gather(own.into_iter().map(Ok), cohort, Some(&counts))?;
                 let right = found.clean.iter().map(|right| f64::from(u8::from(*right)));
                 let each = right.zip(&found.broken).map(|(clean, broken)| [clean, *broken]);
                 let tested = found.rows.iter().copied().zip(each).collect();

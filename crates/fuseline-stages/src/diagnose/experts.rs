@@ -12,6 +12,7 @@ use fuseline_stats::quality_regression::{EvidenceRows, out_of_fold_r2};
 
 use crate::batch::each_evidence;
 use crate::diagnose::p_doubt::Qualities;
+use crate::pool;
 use crate::quality::each_row;
 use crate::rows::{Finder, cohort_rows, decision};
 
@@ -113,6 +114,39 @@ impl Pooled {
     pub fn qualities(&self) -> Qualities<'_> {
         let Self { modalities, quality, available, .. } = self;
         Qualities { modalities, quality, available }
+    }
+
+    /// What two modalities have in common that they should not, in words: the same evidence, or the
+    /// same quality, in every tested example. Needs the probabilities.
+    pub fn twins(&self) -> Vec<String> {
+        let width = self.modalities.len();
+        let rows = self.labels.len();
+        let same = |values: &[f64], each: usize, one: usize, other: usize| {
+            let cell = |row: usize, m: usize| &values[(row * width + m) * each..][..each];
+            let varies = (1..rows).any(|row| cell(row, one) != cell(0, one));
+            varies && (0..rows).all(|row| cell(row, one) == cell(row, other))
+        };
+        let same_rows = |one: usize, other: usize| {
+            (0..rows)
+                .all(|row| self.available[row * width + one] == self.available[row * width + other])
+        };
+        let mut found = Vec::new();
+        for (what, values, each) in
+            [("evidence", &self.evidence, self.classes), ("quality", &self.quality, 1)]
+        {
+            for one in 0..width {
+                for other in one + 1..width {
+                    if same_rows(one, other) && same(values, each, one, other) {
+                        found.push(format!(
+                            "the {what} of {} and of {} is the same in every example: is one \
+                             input given for both?",
+                            self.modalities[one], self.modalities[other]
+                        ));
+                    }
+                }
+            }
+        }
+        found
     }
 
     /// Control that all the qualities share; an error when they disagree.
@@ -438,13 +472,15 @@ pub(crate) struct Tested {
 }
 
 impl Tested {
-    /// Pools the effects of all folds; an error when an example was tested twice or with other
-    /// permutations: with those that are given, or those of the first.
+    /// Pools the effects of all folds; an error when an example was tested twice, with other
+    /// permutations than the first, or when the effects are not of the test that was `counted`.
     pub fn gather(
         effects: impl IntoIterator<Item = Result<Labelled<ExampleEffects>, StageError>>,
         cohort: &Cohort,
-        mut permutations: Option<usize>,
+        counted: Option<&pool::Pooled>,
     ) -> Result<Self, StageError> {
+        let mut permutations = counted.map(|of| of.broken.len());
+        let mut times_right = Vec::new();
         let mut tested = Self {
             rows: Vec::new(),
             clean: Vec::new(),
@@ -458,12 +494,11 @@ impl Tested {
         let (mut flips, mut shift) = (0_i64, 0.0);
         for labelled in effects {
             let effects = labelled?.artifact;
-            let counted = effects.permutations as usize;
-            let permutations = *permutations.get_or_insert(counted);
-            if counted != permutations {
+            let own = effects.permutations as usize;
+            let permutations = *permutations.get_or_insert(own);
+            if own != permutations {
                 return Err(StageError::data(format!(
-                    "the effects count {counted} permutations and the permutations are \
-                     {permutations}"
+                    "the effects count {own} permutations and the permutations are {permutations}"
                 )));
             }
             let mut place = Finder::new(&cohort.example_id);
@@ -477,12 +512,19 @@ impl Tested {
                 }
                 tested.rows.push(row);
                 tested.clean.push(effects.clean_correct[at]);
+                times_right.push(effects.broken_correct[at].unsigned_abs());
                 tested.broken.push(effects.broken_correct[at] as f64 / permutations as f64);
                 tested.flips.push(effects.flips[at] as f64 / permutations as f64);
                 tested.shift.push(effects.probability_shift[at]);
                 flips += effects.flips[at];
                 shift += effects.probability_shift[at];
             }
+        }
+        if let Some(counted) = counted {
+            let right = tested.clean.iter().copied().zip(times_right);
+            let each = tested.rows.iter().zip(right);
+            counted
+                .check_effects(cohort, each.map(|(&row, (clean, broken))| (row, clean, broken)))?;
         }
         let examples = tested.rows.len() as f64;
         tested.flip_rate = flips as f64 / (permutations.unwrap_or(0) as f64 * examples);
@@ -494,5 +536,36 @@ impl Tested {
     /// tested.
     pub fn groups(&self, cohort: &Cohort) -> (Vec<u32>, usize) {
         cohort.group.take(self.rows.iter().copied()).ranks()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_input_given_for_two_modalities_is_seen_and_a_constant_is_not() {
+        let pooled = |evidence: [f64; 12], quality: [f64; 6], available: [bool; 6]| Pooled {
+            modalities: ["a", "b"].map(str::to_owned).into(),
+            labels: vec![0, 1, 0],
+            classes: 2,
+            available: available.into(),
+            correct: vec![true; 6],
+            evidence: evidence.into(),
+            quality: quality.into(),
+            controls: Vec::new(),
+            without_expert: Vec::new(),
+        };
+        let same = [0.2, 0.8, 0.2, 0.8, 0.3, 0.7, 0.3, 0.7, 0.9, 0.1, 0.9, 0.1];
+        let own = [0.2, 0.8, 0.3, 0.7, 0.3, 0.7, 0.3, 0.7, 0.9, 0.1, 0.9, 0.1];
+        let (ones, there) = ([1.0; 6], [true; 6]);
+        let said = pooled(same, ones, there).twins();
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].starts_with("the evidence of a and of b is the same"), "{said:?}");
+        assert_eq!(pooled(own, ones, there).twins(), [""; 0]);
+        let missing = [true, true, true, false, true, true];
+        assert_eq!(pooled(same, ones, missing).twins(), [""; 0]);
+        let said = pooled(own, [0.5, 0.5, 0.1, 0.1, 0.2, 0.2], there).twins();
+        assert!(said.concat().starts_with("the quality of a and of b"), "{said:?}");
     }
 }

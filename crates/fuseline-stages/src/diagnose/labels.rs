@@ -43,8 +43,8 @@ const SCHEMES: [&str; 4] = ["joint", "per_modality", "within_group", "whole_grou
 
 impl StageKind for Labels {
     const NAME: &'static str = "diagnose.labels";
-    // 2: the gap with 80 % power of a statistic of few values.
-    const REVISION: u32 = 2;
+    // 2: the gap with 80 % power of a statistic of few values. 3: effects of the same test.
+    const REVISION: u32 = 3;
     const SUMMARY: &'static str = "Mean over the labels of a multi-label study, with its test.";
 
     fn ports() -> Ports {
@@ -84,6 +84,7 @@ impl StageKind for Labels {
     }
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
+        upstream::check_same_test(site, "permutations");
         let Some(action) = site.first() else { return };
         let gathered = site.gathered("permutations");
         if !gathered.contains(&self.axis.as_str()) {
@@ -117,7 +118,7 @@ impl StageKind for Labels {
             let folds = own_effects.iter().map(|of| of.artifact.example_id.iter().collect());
             let folds: Vec<Vec<&str>> = folds.collect();
             let gathered = own_effects.iter().map(|of| Ok((*of).clone()));
-            let tested = Tested::gather(gathered, &cohort.artifact, Some(pooled.broken.len()))?;
+            let tested = Tested::gather(gathered, &cohort.artifact, Some(&pooled))?;
             let [finding] = table.artifact.rows.as_slice() else {
                 return Err(StageError::data(format!(
                     "the findings of label {name} have {} rows, and one of diagnose.summarize is \

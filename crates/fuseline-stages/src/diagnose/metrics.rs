@@ -108,6 +108,7 @@ pub(crate) fn check_scheme(site: &mut CheckSite<'_>, scheme: Scheme, kind: &str)
 /// Reports evidence and quality that cannot be pooled over folds, or that a scheme cannot use.
 pub(crate) fn check_folds(site: &mut PlanSite<'_>, scheme: Scheme) {
     upstream::check_pooled(site, &["evidence", "quality"]);
+    upstream::check_same_experts(site);
     if scheme.reads_evidence() {
         upstream::check_experts(site, "evidence");
     }
@@ -128,8 +129,9 @@ pub(crate) fn rows_of_all_folds(flow: &mut RowFlow<'_>, scheme: Scheme) {
 impl StageKind for Metrics {
     const NAME: &'static str = "diagnose.metrics";
     // 2: models keep how embeddings are standardised. 3: permutations are other ones. 4: no p-value
-    // of derangements. 5: its table is an artifact of kind table.
-    const REVISION: u32 = 5;
+    // of derangements. 5: its table is an artifact of kind table. 6: every fold
+    // has its model.
+    const REVISION: u32 = 6;
     const SUMMARY: &'static str =
         "Macro-F1, AUROC, log loss and Brier score under Clean-Q and Broken-Q.";
 
@@ -292,7 +294,7 @@ impl Metrics {
         let embeddings: Vec<Labelled<Features>> = inputs.many("embeddings")?;
         let mut tested = vec![false; cohort.len()];
         let models: Vec<Labelled<Model>> = inputs.many("model")?;
-        models
+        let folds = models
             .into_iter()
             .map(|Labelled { point, artifact: model }| {
                 let own_evidence = take(&mut evidence, &point);
@@ -334,8 +336,23 @@ impl Metrics {
                     broken: Broken::new(&plan, &fusable, cohort)?,
                 })
             })
-            .collect()
+            .collect::<Result<_, StageError>>()?;
+        let evidence = evidence.iter().map(|of| ("evidence", &of.point));
+        let unasked = evidence.chain(quality.iter().map(|of| ("quality", &of.point))).next();
+        match unasked {
+            None => Ok(folds),
+            Some((port, point)) => Err(StageError::data(format!(
+                "{port} arrives at {}, and no model to ask about it",
+                words(point)
+            ))
+            .hint("let the models of all folds arrive, or select the same of them at each input")),
+        }
     }
+}
+
+/// A point in words.
+fn words(point: &Point) -> String {
+    point.iter().map(|(axis, label)| format!("{axis} {label}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Removes the item at a point: it agrees in every axis of the point.

@@ -193,6 +193,7 @@ impl StageKind for PermuteQuality {
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         upstream::check_fusion(site);
+        upstream::check_same_experts(site);
         self.check_numbers(site);
         if self.scheme.reads_evidence() {
             upstream::check_experts(site, "evidence");

@@ -143,6 +143,7 @@ impl StageKind for Subgroups {
     }
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
+        upstream::check_same_test(site, "effects");
         let mut axes = site.gathered("effects");
         axes.retain(|name| !self.pool.iter().any(|pooled| pooled == name));
         upstream::check_axis_names(site, &axes, "the rows of the table", |axis| {

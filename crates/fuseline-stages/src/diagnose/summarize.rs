@@ -136,7 +136,7 @@ impl StageKind for Summarize {
     // quality is measured. 4: what groups have in common. 5: BCa intervals by another jackknife.
     // 6: says where a p-value may be too small; alignment of numbers. 7: the gap with 80 % power of
     // a statistic of few values.
-    const REVISION: u32 = 7;
+    const REVISION: u32 = 8;
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "One finding a point: the permutation gap and what is needed to read it.";
@@ -226,12 +226,11 @@ impl StageKind for Summarize {
         }
         let permutations: Vec<Labelled<Permutations>> = inputs.many("permutations")?;
         let counts = pool::Pooled::gather(permutations.iter().map(|labelled| &labelled.artifact))?;
-        let tested = Tested::gather(inputs.each("effects"), &cohort, Some(counts.broken.len()))?;
+        let tested = Tested::gather(inputs.each("effects"), &cohort, Some(&counts))?;
         let experts = experts::Pooled::gather(inputs, &cohort, &tested.rows, true)?;
         let control = experts.control()?;
-        if let Some(caution) = untested(&cohort, &tested.rows) {
-            outputs.caution(caution);
-        }
+        untested(&cohort, &tested.rows).into_iter().for_each(|of| outputs.caution(of));
+        experts.twins().into_iter().for_each(|of| outputs.caution(of));
 
         let failed = |error: &dyn std::error::Error| StageError::data(error.to_string());
         let test =

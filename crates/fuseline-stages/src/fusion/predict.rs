@@ -48,6 +48,7 @@ impl StageKind for Predict {
 
     fn check_plan(&self, site: &mut PlanSite<'_>) {
         upstream::check_fusion(site);
+        upstream::check_same_experts(site);
     }
 
     fn rows(&self, flow: &mut RowFlow<'_>) {

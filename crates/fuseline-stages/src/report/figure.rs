@@ -1,13 +1,16 @@
 //! `report.figure`: one figure of the report as a file, for a paper.
 
 use fuseline_artifact::Report;
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::{
+    Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::html::{data, ports};
+use super::html::{data, ports, rows};
 use crate::pattern::closest;
+use crate::upstream;
 
 /// Draws one figure of the report into a file of its own.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -36,7 +39,7 @@ pub enum Format {
 
 impl StageKind for Figure {
     const NAME: &'static str = "report.figure";
-    const REVISION: u32 = 3; // colours, shapes and legends; axes and ports of stages; both p-values; common ranges
+    const REVISION: u32 = 4; // colours, shapes and legends; axes and ports of stages; both p-values; common ranges; permutations of the findings alone
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "One figure of the report as PDF, SVG or PNG, for a paper or slides.";
@@ -51,9 +54,12 @@ impl StageKind for Figure {
         key.field("format", format);
     }
 
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        upstream::check_reported(site);
+    }
+
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        let all = flow.all_inputs();
-        flow.give("report", all);
+        rows(flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

@@ -6,8 +6,8 @@ use fuseline_artifact::{
     RegressionPermutations, Report,
 };
 use fuseline_engine::{
-    Caution, FileRead, Inputs, KeyWriter, Labelled, Outputs, Point, Ports, RowFlow, StageError,
-    StageKind,
+    Caution, FileRead, Inputs, KeyWriter, Labelled, Outputs, PlanSite, Point, Ports, RowFlow,
+    StageError, StageKind,
 };
 use fuseline_report::{self as report, ReportData};
 use fuseline_stats::metrics::NumberMetric;
@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::pool::{Pooled, PooledNumbers};
 use crate::report::{curves, supplements};
+use crate::upstream;
 
 /// Writes the report: what was asked, the verdict in words, tables, figures, and where every number
 /// comes from.
@@ -30,7 +31,7 @@ pub struct Html {
 
 impl StageKind for Html {
     const NAME: &'static str = "report.html";
-    const REVISION: u32 = 8; // files that were read; axes and ports of stages; folds of one class; the findings' heading on every page of paper; routing; controls that share a draw; strength 0 asks for quiet; who uses what, first
+    const REVISION: u32 = 9; // files that were read; axes and ports of stages; folds of one class; the findings' heading on every page of paper; routing; controls that share a draw; strength 0 asks for quiet; who uses what, first; permutations of the findings alone
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "One self-contained HTML file with verdict, tables, figures and provenance.";
@@ -44,9 +45,12 @@ impl StageKind for Html {
         key.field("title", title);
     }
 
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        upstream::check_reported(site);
+    }
+
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        let all = flow.all_inputs();
-        flow.give("report", all);
+        rows(flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {
@@ -106,6 +110,14 @@ pub(crate) fn ports() -> Ports {
         .reads_provenance()
 }
 
+/// The rows of every form of the report: its curves are of examples that were tested.
+pub(crate) fn rows(flow: &mut RowFlow<'_>) {
+    flow.test_beside("findings", "evidence");
+    flow.test_beside("findings", "quality");
+    let all = flow.all_inputs();
+    flow.give("report", all);
+}
+
 /// Report data from the inputs of its stage; the same for every form of it.
 pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, StageError> {
     let findings: Findings = inputs.one("findings")?;
@@ -121,6 +133,7 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
     let has = |kind: &str| provenance.stages.iter().any(|(_, known, _)| known == kind);
     let loaded = has("fusion.load") && !has("fusion.fit");
     let cautions = Caution::group(&provenance.cautions).into_iter();
+    let is_of_labels = findings.settings.iter().any(|setting| setting.starts_with("labels="));
     Ok(ReportData {
         title: title.unwrap_or_default().to_owned(),
         axes: findings.axes.clone(),
@@ -132,6 +145,8 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
             .collect(),
         nulls: match metric {
             Some(_) => null_numbers(&findings, &numbers)?,
+            // A finding of several labels is a mean: counts of their rows together are no part of it.
+            None if is_of_labels => Vec::new(),
             None => nulls(&findings, &permutations)?,
         },
         settings: report::Settings {
@@ -189,7 +204,10 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
             Some(_) => Vec::new(),
             None => curves::reliability(inputs, &findings)?,
         },
-        spreads: curves::spreads(&findings, &permutations)?,
+        spreads: match is_of_labels {
+            true => Vec::new(),
+            false => curves::spreads(&findings, &permutations)?,
+        },
         one_class: curves::one_class(&findings, &permutations),
         observed: observed(inputs)?,
         routing: curves::routing(inputs)?,
@@ -259,7 +277,8 @@ fn null_numbers(
         let parts = covering(permutations, &point);
         if !parts.is_empty() {
             let PooledNumbers { clean, broken, .. } = PooledNumbers::gather(parts, metric)?;
-            nulls.push(report::NullDistribution { point, clean, broken });
+            let found = row.metric.as_ref().map(|of| [of.clean, of.broken]);
+            nulls.push(null(point, clean, broken, found.unwrap_or([f64::NAN; 2]))?);
         }
     }
     Ok(nulls)
@@ -313,10 +332,34 @@ fn nulls(
         let parts = covering(permutations, &point);
         if !parts.is_empty() {
             let Pooled { clean, broken, .. } = Pooled::gather(parts)?;
-            nulls.push(report::NullDistribution { point, clean, broken });
+            nulls.push(null(point, clean, broken, [row.ba_clean, row.ba_broken])?);
         }
     }
     Ok(nulls)
+}
+
+/// The null distribution of a finding. `found`: what the finding says of Clean-Q and of the mean of
+/// Broken-Q, which the permutations give again where they are those of the finding.
+fn null(
+    point: Point,
+    clean: f64,
+    broken: Vec<f64>,
+    found: [f64; 2],
+) -> Result<report::NullDistribution, StageError> {
+    let mean = broken.iter().sum::<f64>() / broken.len() as f64;
+    let is_same = |one: f64, other: f64| (one - other).abs() <= 1e-9 * (1.0 + other.abs());
+    if is_same(clean, found[0]) && is_same(mean, found[1]) {
+        return Ok(report::NullDistribution { point, clean, broken });
+    }
+    let place: Vec<String> = point.iter().map(|(axis, label)| format!("{axis} {label}")).collect();
+    Err(StageError::data(format!(
+        "the permutations are not those of the finding at {}: they give {clean:.4} under Clean-Q and \
+         {mean:.4} under Broken-Q, and the finding says {:.4} and {:.4}",
+        place.join(", "),
+        found[0],
+        found[1]
+    ))
+    .hint("give the report the permutations of all folds that its findings were made of"))
 }
 
 /// Settings of the tests, as stated in the findings.

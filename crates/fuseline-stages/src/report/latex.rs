@@ -1,11 +1,14 @@
 //! `report.latex`: the findings as a booktabs table and the methods paragraph, for a paper.
 
 use fuseline_artifact::Report;
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::{
+    Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::html::{data, ports};
+use super::html::{data, ports, rows};
+use crate::upstream;
 
 /// Writes the findings as a booktabs table, and the methods paragraph, as LaTeX to `\input`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -18,7 +21,7 @@ pub struct Latex {
 
 impl StageKind for Latex {
     const NAME: &'static str = "report.latex";
-    const REVISION: u32 = 5; // labels that are numbers; strength 0 asks for quiet; embeddings and BCa in the methods; any letter compiles
+    const REVISION: u32 = 6; // labels that are numbers; strength 0 asks for quiet; embeddings and BCa in the methods; any letter compiles; permutations of the findings alone
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "The findings as a booktabs table and the methods paragraph, for a paper.";
@@ -32,9 +35,12 @@ impl StageKind for Latex {
         key.field("title", title);
     }
 
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        upstream::check_reported(site);
+    }
+
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        let all = flow.all_inputs();
-        flow.give("report", all);
+        rows(flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

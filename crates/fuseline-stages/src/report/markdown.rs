@@ -1,11 +1,14 @@
 //! `report.markdown`: the report as Markdown, for a repository, a wiki or a notebook.
 
 use fuseline_artifact::Report;
-use fuseline_engine::{Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind};
+use fuseline_engine::{
+    Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::html::{data, ports};
+use super::html::{data, ports, rows};
+use crate::upstream;
 
 /// Writes the report as GitHub-flavoured Markdown: the verdict in words, the findings, the methods
 /// and the provenance, without figures.
@@ -19,7 +22,7 @@ pub struct Markdown {
 
 impl StageKind for Markdown {
     const NAME: &'static str = "report.markdown";
-    const REVISION: u32 = 6; // files that were read; tables beside the findings; labels that are numbers; folds of one class; controls that share a draw; strength 0 asks for quiet; embeddings and BCa in the methods
+    const REVISION: u32 = 7; // files that were read; tables beside the findings; labels that are numbers; folds of one class; controls that share a draw; strength 0 asks for quiet; embeddings and BCa in the methods; permutations of the findings alone
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str = "The report as Markdown, for a repository, a wiki or a notebook.";
 
@@ -32,9 +35,12 @@ impl StageKind for Markdown {
         key.field("title", title);
     }
 
+    fn check_plan(&self, site: &mut PlanSite<'_>) {
+        upstream::check_reported(site);
+    }
+
     fn rows(&self, flow: &mut RowFlow<'_>) {
-        let all = flow.all_inputs();
-        flow.give("report", all);
+        rows(flow);
     }
 
     fn run(&self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<(), StageError> {

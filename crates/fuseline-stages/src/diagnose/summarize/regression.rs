@@ -37,9 +37,8 @@ pub(super) fn run(
     let tested = Tested::gather(inputs, cohort, values, sums.broken.len())?;
     let experts = experts::Pooled::gather(inputs, cohort, &tested.rows, true)?;
     let control = experts.control()?;
-    if let Some(caution) = untested(cohort, &tested.rows) {
-        outputs.caution(caution);
-    }
+    untested(cohort, &tested.rows).into_iter().for_each(|of| outputs.caution(of));
+    experts.twins().into_iter().for_each(|of| outputs.caution(of));
     let broken: Vec<f64> = sums.broken.iter().map(|value| metric.gain(*value)).collect();
     let test =
         permutation_test(metric.gain(sums.clean), &broken).map_err(|error| failed(&error))?;

@@ -10,9 +10,11 @@ use crate::report::markdown::Markdown;
 use crate::testing::services;
 
 fn findings() -> Findings {
-    let row = |rule: &str, gap: f64| Finding {
+    let row = |rule: &str, gap: f64, ba_broken: f64| Finding {
         point: vec![rule.to_owned()],
         n_permutations: 2,
+        ba_clean: 0.5,
+        ba_broken,
         gap,
         p_value: 1.0 / 3.0,
         null_sd: f64::NAN,
@@ -30,7 +32,7 @@ fn findings() -> Findings {
         settings: ["scheme=joint", "alpha=0.1", "bootstrap=50", "confidence=0.9", "adjust=none"]
             .map(str::to_owned)
             .into(),
-        rows: vec![row("lr", 0.25), row("moe", 0.0)],
+        rows: vec![row("lr", 0.25, 0.1875), row("moe", 0.0, 0.0)],
     }
 }
 
@@ -65,6 +67,14 @@ fn null_distributions_pool_the_folds_of_their_own_finding() {
     // lr: 3 of 4 rest and no stress right in permutation 0.
     assert_eq!((nulls[0].clean, &nulls[0].broken[..]), (0.5, &[0.375, 0.0][..]));
     assert_eq!(nulls[1].broken, [0.0, 0.0]);
+}
+
+#[test]
+fn permutations_of_another_test_or_of_some_of_its_folds_are_refused() {
+    for parts in [vec![permutations("lr", "0", 1)], vec![permutations("lr", "0", 2)]] {
+        let error = nulls(&findings(), &parts).unwrap_err();
+        assert!(error.message.contains("not those of the finding at rule lr"), "{error:?}");
+    }
 }
 
 #[test]
@@ -118,13 +128,14 @@ fn the_report_names_what_was_asked_and_where_it_comes_from() {
         plugins: vec![("org.example.rule".to_owned(), "0123abcd".to_owned())],
         ..Provenance::default()
     };
-    let of = permutations("lr", "0", 1);
-    let inputs = InputsBuilder::new(&services, 1)
+    let mut inputs = InputsBuilder::new(&services, 1)
         .provenance(Arc::new(provenance))
         .artifact("findings", vec![], findings())
-        .and_then(|inputs| inputs.artifact("permutations", of.point, of.artifact))
-        .unwrap()
-        .build();
+        .unwrap();
+    for of in [permutations("lr", "0", 1), permutations("lr", "1", 2)] {
+        inputs = inputs.artifact("permutations", of.point, of.artifact).unwrap();
+    }
+    let inputs = inputs.build();
     let mut outputs = Outputs::default();
     Html { title: None }.run(&inputs, &mut outputs).unwrap();
     let report: Report = outputs.get("report").unwrap();
