@@ -70,7 +70,7 @@ pub struct Checked {
     pub diagnostics: Vec<Diagnostic>,
     /// The texts that diagnostics point into.
     pub files: Files,
-    /// The places of the params' values.
+    /// The places that expressions take values from.
     given: Vec<Given>,
 }
 
@@ -85,7 +85,7 @@ impl Checked {
     /// twice.
     pub fn settle(&self, diagnostics: &mut Vec<Diagnostic>) {
         given::trace(&self.given, &self.files, diagnostics);
-        diagnostic::sort(diagnostics, &self.files);
+        diagnostic::sort(diagnostics, &self.files, &self.given);
     }
 }
 
@@ -109,7 +109,7 @@ pub fn check(
         given = given::params(&params);
         let checker =
             Checker { document, path, params: params.into(), catalogue, limits, files: &files };
-        let workflow = checker.check(&mut found)?;
+        let workflow = checker.check(&mut given, &mut found)?;
         // Mistakes in the seed of the file stay mistakes.
         Some(Workflow { seed: overrides.seed.unwrap_or(workflow.seed), ..workflow })
     });
@@ -133,7 +133,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     /// The workflow, if nothing that it consists of has a mistake.
-    fn check(mut self, found: &mut Vec<Diagnostic>) -> Option<Workflow> {
+    fn check(mut self, sources: &mut Vec<Given>, found: &mut Vec<Diagnostic>) -> Option<Workflow> {
         let digest = digest(&self.document);
         let definitions = std::mem::take(&mut self.document.stages);
         let Self { document, path, params, catalogue, limits, files } = &self;
@@ -142,8 +142,9 @@ impl Checker<'_> {
         let mut used = BTreeSet::new();
         let mut work = Work::new(limits.max_work(), limits.max_list());
 
-        let given = axes::Given { params: &views, values: &values, limits, files };
-        let (axes, axis_views) = axes::read(&document.axes, &given, &mut used, &mut work, found);
+        let context = axes::Given { params: &views, values: &values, limits, files };
+        let (axes, axis_views) = axes::read(&document.axes, &context, &mut used, &mut work, found);
+        sources.extend(given::axes(&document.axes.raw));
         let axis_names: IndexVec<_, _> = axes.iter().map(|axis| axis.name.clone()).collect();
         let written: IndexVec<WrittenStageIndex, _> = definitions
             .into_iter()

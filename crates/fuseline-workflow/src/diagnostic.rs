@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::codes;
+use crate::expression::has_expression;
 use crate::files::{FileId, Files, Place};
+use crate::given::{Given, word_place};
 use crate::index::AxisIndex;
 use crate::names;
 use crate::stage::edits::extend_over;
@@ -63,7 +65,7 @@ pub struct Fix {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Pending {
     Nothing,
-    /// This word must be written at the place.
+    /// This word must be written at the place, or where an expression there has it from.
     Written(String),
     /// The place of the stage's axes, among which this one is missing, must be found.
     Axis(AxisIndex),
@@ -93,8 +95,8 @@ impl Fix {
         }
     }
 
-    /// Replaces one word by another; dropped where the place holds another text, such as an
-    /// expression that gives the word.
+    /// Replaces one word by another, at the place or where an expression there has the word from;
+    /// dropped where it stands in neither.
     pub fn word(written: &str, meant: &str, place: &Place) -> Self {
         let pending = Pending::Written(written.to_owned());
         let (title, text) = (format!("change to `{meant}`"), meant.to_owned());
@@ -115,7 +117,7 @@ impl Fix {
     }
 
     /// The fix, within the quotes where the word is quoted, if its place holds the expected text.
-    fn settled(mut self, files: &Files) -> Option<Self> {
+    fn settled(mut self, files: &Files, given: &[Given]) -> Option<Self> {
         let written = match std::mem::replace(&mut self.pending, Pending::Nothing) {
             Pending::Nothing => return Some(self),
             Pending::Written(written) => written,
@@ -126,6 +128,9 @@ impl Fix {
             }
         };
         let slice = files.slice(&self.place);
+        if has_expression(slice) {
+            return self.at_source(&written, files, given);
+        }
         if slice != written {
             let inner = ['"', '\'']
                 .iter()
@@ -139,6 +144,21 @@ impl Fix {
             self.text = format!("\"{}\"", self.text);
         }
         Some(self)
+    }
+
+    /// The replacement of what an expression adds to a word, where that is written: `entrpy` of
+    /// `quality.${{ quality }}` on the axis.
+    fn at_source(self, written: &str, files: &Files, given: &[Given]) -> Option<Self> {
+        let template = files.slice(&self.place).trim_matches(['"', '\'']);
+        let (before, rest) = template.split_once("${{")?;
+        let (expression, behind) = rest.split_once("}}")?;
+        let added = |word: &str| {
+            let added = word.strip_prefix(before)?.strip_suffix(behind)?;
+            (!added.is_empty()).then(|| added.to_owned())
+        };
+        let (written, meant) = (added(written)?, added(&self.text)?);
+        let place = word_place(given, files, expression, &written)?;
+        Some(Self::new(format!("change to `{meant}`"), place, meant))
     }
 
     /// One replacement from the first of two texts to the end of the second.
@@ -255,9 +275,9 @@ impl Diagnostic {
 }
 
 /// Sorts by place, removes duplicates, and gives each a hint: its own, or its code's.
-pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>, files: &Files) {
+pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>, files: &Files, given: &[Given]) {
     for diagnostic in diagnostics.iter_mut() {
-        diagnostic.fix = diagnostic.fix.take().and_then(|fix| fix.settled(files));
+        diagnostic.fix = diagnostic.fix.take().and_then(|fix| fix.settled(files, given));
         diagnostic.hint.get_or_insert_with(|| codes::advice(diagnostic.code));
     }
     diagnostics.sort_by(|a, b| a.order().cmp(&b.order()));

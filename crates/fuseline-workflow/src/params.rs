@@ -131,7 +131,7 @@ pub(crate) fn read(
         }
     }
     for (name, text) in &overrides.set {
-        let file = files.add("--set", format!("{name}={text}"));
+        let file = files.add(crate::given::SET, format!("{name}={text}"));
         let name_place = Place::new(file, 0..name.len());
         let place = Place::new(file, name.len() + 1..name.len() + 1 + text.len());
         if let Some(param) = find(&mut params, name, &name_place, found) {
@@ -360,7 +360,7 @@ impl Param {
                     true => trimmed.to_owned(),
                     false => format!("[{trimmed}]"),
                 };
-                let file = files.add("--set", bracketed);
+                let file = files.add(crate::given::SET, bracketed);
                 let mut unread = Vec::new();
                 let node = yaml::parse(file, files, limits, &mut unread);
                 match node.and_then(|node| node.to_value(&mut unread)) {
