@@ -13,7 +13,7 @@ use crate::diagnostic::{self, Code, Diagnostic};
 use crate::digest::digest;
 use crate::document::{self, Document, absolute};
 use crate::expression::{Environment, NO_POINT, ParamView, Scope, Template, Work, has_expression};
-use crate::files::Files;
+use crate::files::{Files, Place};
 use crate::given::{self, Given};
 use crate::index::{IndexVec, ParamIndex, StageIndex, WrittenStageIndex};
 use crate::limits::Limits;
@@ -157,6 +157,7 @@ impl Checker<'_> {
         let before = found.len();
         order::cycles(&written, &edges, found);
         let cyclic = found.len() > before;
+        let cycle_edges: Vec<Place> = found[before..].iter().flat_map(order::edge_places).collect();
         let order = order::topological(written.len(), &edges);
         let mut indices: IndexVec<WrittenStageIndex, _> =
             vec![StageIndex::default(); written.len()].into();
@@ -251,15 +252,39 @@ impl Checker<'_> {
             .filter(|stranger| stranger.is_stage)
             .map(|stranger| stranger.key.as_str())
             .collect();
+        // A wrong edge of a cycle is the mistake, whatever it closes; where none is, nothing but
+        // the cycle is wrong with its edges.
+        let input_of = |edge: &Place| {
+            let mut inputs = written.iter().flat_map(|stage| &stage.inputs);
+            inputs.find(|input| input.references.iter().any(|one| one.place == *edge))
+        };
+        let wrong_edges: Vec<Place> = cycle_edges
+            .iter()
+            .filter(|edge| {
+                let key = input_of(edge).map(|input| &input.place);
+                found.iter().any(|found| match found.code {
+                    codes::PORT_TYPE => found.place == **edge,
+                    codes::UNKNOWN_PORT => Some(&found.place) == key,
+                    _ => false,
+                })
+            })
+            .cloned()
+            .collect();
         let misshapen = |section: &str| document.misshapen.contains(&section);
         found.retain(|found| match found.code {
             codes::UNKNOWN_PARAM => !misshapen("params"),
             codes::UNKNOWN_AXIS | codes::UNKNOWN_NAME => !misshapen("axes"),
-            codes::UNKNOWN_STAGE => !inner.contains(files.slice(&found.place)),
-            _ => true,
+            codes::UNKNOWN_STAGE => {
+                !misshapen("stages") && !inner.contains(files.slice(&found.place))
+            }
+            codes::CYCLE => !order::edge_places(found).any(|edge| wrong_edges.contains(&edge)),
+            codes::PORT_TYPE | codes::UNKNOWN_PORT => true,
+            _ => !cycle_edges.contains(&found.place),
         });
 
-        self.unused(&used, &written, &edges, &targets, found);
+        if !cyclic && !misshapen("stages") {
+            self.unused(&used, &written, &edges, &targets, found);
+        }
         if cyclic || found.iter().any(Diagnostic::is_error) {
             return None;
         }
@@ -433,7 +458,12 @@ impl Root<'_> {
         let value = self.value(node, found)?;
         let seed = value.as_u64();
         if seed.is_none() {
-            found.push(node.not_a("`seed`", "a whole number from 0"));
+            let mistake = node.not_a("`seed`", "a whole number from 0");
+            let written = value.as_str().map(str::trim).filter(|text| text.parse::<u64>().is_ok());
+            found.push(match written {
+                Some(number) => mistake.write(number),
+                None => mistake,
+            });
         }
         seed
     }

@@ -16,6 +16,13 @@ pub(crate) struct Given {
     is_param: bool,
 }
 
+impl Given {
+    /// True if it is the value of a param, at this place.
+    pub(crate) fn is_param_at(&self, place: &Place) -> bool {
+        self.is_param && self.place == *place
+    }
+}
+
 /// Places of the values of all params that were given one.
 pub(crate) fn params(params: &[Param]) -> Vec<Given> {
     let given = |param: &Param| {
@@ -41,7 +48,9 @@ pub(crate) fn trace(given: &[Given], files: &Files, found: &mut [Diagnostic]) {
         // A place of several lines is that of a whole section; where an expression may not stand,
         // no value matters.
         let of_value = diagnostic.code != codes::EXPRESSION_PLACE && !text.contains('\n');
-        if !of_value || !has_expression(text) {
+        // Values of a wrong type are underlined within the expression.
+        let is_expression = has_expression(text) || diagnostic.code == codes::EXPRESSION_TYPE;
+        if !of_value || !is_expression {
             continue;
         }
         for Given { name, place, .. } in sources(given, text).filter(|given| given.is_param) {
