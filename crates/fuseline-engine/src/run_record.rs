@@ -183,7 +183,11 @@ impl<'a> RunRecord<'a> {
         let environment = self.environment.clone();
         let about = || about_plan(plan, outcome, files, environment, threads);
         let (about, (remembered, described)) = match threads {
-            false => (about(), (Ok(()), describe())),
+            false => {
+                let has_failures = outcome.count(ActionState::Failed) > 0;
+                let remembered = if has_failures { remember(cache, plan, outcome) } else { Ok(()) };
+                (about(), (remembered, describe()))
+            }
             true => rayon::join(about, || rayon::join(|| remember(cache, plan, outcome), describe)),
         };
         let described = described?;
