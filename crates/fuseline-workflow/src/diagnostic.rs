@@ -334,8 +334,8 @@ impl Diagnostic {
     /// its words where that is a name.
     fn cause(&self, given: &[Given]) -> Option<(&'static str, FileId, usize, String)> {
         use codes::{
-            DROPPED_POINT, EMPTY_AXIS, EXPRESSION_TYPE, OPTION_TYPE, OPTION_VALUE, PORT_ARITY,
-            UNKNOWN_AXIS, UNKNOWN_NAME, UNKNOWN_OUTPUT, UNKNOWN_PARAM, UNKNOWN_STAGE,
+            DROPPED_POINT, EMPTY_AXIS, OPTION_TYPE, OPTION_VALUE, PORT_ARITY, UNKNOWN_AXIS,
+            UNKNOWN_NAME, UNKNOWN_OUTPUT, UNKNOWN_PARAM, UNKNOWN_STAGE,
         };
         let start = self.place.order().0;
         match (self.code, &self.fix) {
@@ -353,7 +353,7 @@ impl Diagnostic {
                 Some(("where", dropped.file, dropped.span.start, String::new()))
             }
             // The value of one param.
-            (OPTION_TYPE | OPTION_VALUE | EXPRESSION_TYPE | EMPTY_AXIS, _) => {
+            (OPTION_TYPE | OPTION_VALUE | EMPTY_AXIS, _) => {
                 let mut params = self
                     .related
                     .iter()

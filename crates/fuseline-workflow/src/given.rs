@@ -48,9 +48,7 @@ pub(crate) fn trace(given: &[Given], files: &Files, found: &mut [Diagnostic]) {
         // A place of several lines is that of a whole section; where an expression may not stand,
         // no value matters.
         let of_value = diagnostic.code != codes::EXPRESSION_PLACE && !text.contains('\n');
-        // Values of a wrong type are underlined within the expression.
-        let is_expression = has_expression(text) || diagnostic.code == codes::EXPRESSION_TYPE;
-        if !of_value || !is_expression {
+        if !of_value || !has_expression(text) {
             continue;
         }
         for Given { name, place, .. } in sources(given, text).filter(|given| given.is_param) {
