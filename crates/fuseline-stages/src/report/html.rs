@@ -30,7 +30,7 @@ pub struct Html {
 
 impl StageKind for Html {
     const NAME: &'static str = "report.html";
-    const REVISION: u32 = 8; // files that were read; axes and ports of stages; folds of one class; the findings' heading on every page of paper; routing; controls that share a draw; strength 0 asks for quiet; who uses what, first
+    const REVISION: u32 = 9; // heads of rows keep a width on a phone; files that were read; axes and ports of stages; folds of one class; the findings' heading on every page of paper; routing; controls that share a draw; strength 0 asks for quiet; who uses what, first
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "One self-contained HTML file with verdict, tables, figures and provenance.";
