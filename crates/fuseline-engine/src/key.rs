@@ -288,7 +288,7 @@ impl<'a> KeyWriter<'a> {
                 };
                 let mut problem = Problem::new(name, error.to_string()).code(code).hint(hint);
                 if let HostError::UnknownRule { rule, suggestion: Some(meant), .. } = error {
-                    problem.meant = Some((rule, meant));
+                    problem.meant = Some(Box::new((rule, meant)));
                 }
                 self.problems.push(problem);
             }

@@ -89,7 +89,7 @@ pub struct Problem {
     /// True if the option's name is wrong, not its value.
     pub at_key: bool,
     /// The word written and the one that was likely meant.
-    pub meant: Option<(String, String)>,
+    pub meant: Option<Box<(String, String)>>,
 }
 
 impl Problem {

@@ -264,7 +264,7 @@ fn diagnostic(variant: &Variant, kind: &str, problem: Problem) -> Diagnostic {
     let hint = problem.hint.or_else(|| is_of_option.then(|| options_advice(kind)));
     Diagnostic::error(problem.code, &place, problem.message)
         .hint(hint)
-        .fix(problem.meant.map(|(written, meant)| Fix::word(&written, &meant, &place)))
+        .fix(problem.meant.map(|word| Fix::word(&word.0, &word.1, &place)))
 }
 
 /// The graph: an edge from each producer to its consumer, by way of a gather where a set of

@@ -49,7 +49,7 @@ pub(crate) fn check(
         let mut reported = Problem::new(option, words);
         reported.hint = problem.hint;
         reported.at_key = problem.at_name;
-        reported.meant = problem.meant;
+        reported.meant = problem.meant.map(Box::new);
         site.report(reported);
     }
     Some(descriptor)
