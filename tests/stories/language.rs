@@ -413,6 +413,42 @@ fn a_workflow_is_written_for_the_columns_of_tables_that_are_there() {
 }
 
 #[test]
+fn an_action_that_failed_says_so_as_its_reason() {
+    let workflow = "fuseline: 1\nname: failing\nstages:\n  cohort: { uses: simulate.cohort, with: { examples: 20, groups: \
+                    5 } }\n  score:\n    uses: command\n    inputs: { cohort: cohort }\n    with:\n      run: [sh, \
+                    script.sh]\n      files: [script.sh]\n      inputs: { cohort: { artifact: cohort } }\n      outputs: \
+                    { main: { artifact: report, media_type: text/plain } }\n";
+    let lab = Lab::with_workflow(workflow);
+    let reason = || {
+        let plan: Value = serde_json::from_str(
+            &lab.run(["plan", "workflow.yaml", "--format", "json"]).success().stdout(),
+        )
+        .expect("JSON");
+        let actions = plan["actions"].as_array().expect("a list").clone();
+        let score = actions.iter().find(|action| action["stage"] == "score").expect("an action");
+        score["reason"].as_str().expect("a text").to_owned()
+    };
+    lab.write("script.sh", "echo fine > outputs/main\n");
+    lab.run(["run", "workflow.yaml", "--only", "cohort"]).success();
+    assert_eq!(reason(), "never executed");
+    lab.write("script.sh", "exit 3\n");
+    lab.run(["run", "workflow.yaml"]).exits(1);
+    assert_eq!(reason(), "failed when it was last executed");
+    // A run that does not try it forgets nothing.
+    lab.run(["run", "workflow.yaml", "--only", "cohort"]).success();
+    assert_eq!(reason(), "failed when it was last executed");
+    lab.write("script.sh", "echo fine > outputs/main\n");
+    assert_eq!(reason(), "changed since it failed");
+    lab.run(["run", "workflow.yaml"]).success();
+    assert_eq!(reason(), "cached");
+    // What is known of its last success outlives a failure.
+    lab.write("script.sh", "echo fine > outputs/main; exit 3\n");
+    lab.run(["run", "workflow.yaml"]).exits(1);
+    lab.write("script.sh", "echo other > outputs/main\n");
+    assert!(reason().contains("file content changed"), "{}", reason());
+}
+
+#[test]
 fn what_a_failed_program_left_is_kept_where_the_message_says() {
     let workflow = "fuseline: 1\nname: kept\nstages:\n  cohort: { uses: simulate.cohort, with: { examples: 20, groups: 5 \
                     } }\n  score:\n    uses: command\n    inputs: { cohort: cohort }\n    with:\n      run: [sh, \

@@ -1,20 +1,56 @@
 //! Reason why an action runs: the first field of its key that differs from last time.
 
-use fuseline_cache::{ActionKey, ActionRecord, Cache};
+use fuseline_cache::{ActionKey, ActionRecord, Cache, PreviousKeys};
 
 use crate::key::Field;
 
-/// Reason why an action is not cached, from the fields of its key now and those of its last
-/// execution.
-pub(crate) fn reason(now: &[Field], last: Option<&ActionRecord>) -> String {
-    let Some(last) = last else { return "never executed".to_owned() };
-    first_difference(&last.key_text, now)
-        .unwrap_or_else(|| "its outputs are no longer in the cache".to_owned())
+/// An action now, and what is remembered of it.
+pub(crate) struct History {
+    /// The fields of its key now.
+    pub fields: Vec<Field>,
+    /// The record of its last success.
+    pub last: Option<ActionRecord>,
+    /// The key with which it failed, if it has not been executed since.
+    pub failed: Option<ActionKey>,
+    /// Its key now.
+    pub key: ActionKey,
+}
+
+impl History {
+    /// `label`: the action as `stage[axis=label]`; `key`: its key now.
+    pub fn recall(
+        cache: &Cache,
+        previous: &PreviousKeys,
+        label: &str,
+        key: ActionKey,
+        fields: Vec<Field>,
+    ) -> Self {
+        let last = last_record(cache, previous.get(label));
+        let failed = previous.get(&failed_label(label));
+        Self { fields, last, failed, key }
+    }
 }
 
 /// The last record of an action, by the key remembered for it.
 pub(crate) fn last_record(cache: &Cache, key: Option<ActionKey>) -> Option<ActionRecord> {
     cache.recall_action(&key?).ok().flatten()
+}
+
+/// Name under which the key of a failed action is remembered; no action has it.
+pub(crate) fn failed_label(label: &str) -> String {
+    format!("failed {label}")
+}
+
+/// Reason why an action is not cached.
+pub(crate) fn reason(history: &History) -> String {
+    let History { fields, last, failed, key } = history;
+    match (failed, last) {
+        (Some(failed), _) if failed == key => "failed when it was last executed".to_owned(),
+        (Some(_), None) => "changed since it failed".to_owned(),
+        (None, None) => "never executed".to_owned(),
+        (_, Some(last)) => first_difference(&last.key_text, fields)
+            .unwrap_or_else(|| "its outputs are no longer in the cache".to_owned()),
+    }
 }
 
 /// The first field that came, went or has another value, in words.
@@ -71,6 +107,16 @@ mod tests {
 
     fn fields(of: &[(&str, &str)]) -> Vec<Field> {
         of.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn reason(now: &[Field], last: Option<&ActionRecord>) -> String {
+        let (fields, last) = (now.to_vec(), last.cloned());
+        super::reason(&History {
+            fields,
+            last,
+            failed: None,
+            key: fuseline_artifact::Digest::hash("").into(),
+        })
     }
 
     #[test]

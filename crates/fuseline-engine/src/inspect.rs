@@ -9,10 +9,9 @@ use fuseline_cache::{
 use fuseline_workflow::OutputIndex;
 
 use crate::discovered;
-use crate::explain::{last_record, reason};
+use crate::explain::{History, reason};
 use crate::files::FileDigests;
 use crate::installed::Installation;
-use crate::key::Field;
 use crate::plan::{ActionId, Plan};
 use crate::resolve::{Resolver, outputs_of};
 use crate::run_record::previous_keys;
@@ -93,12 +92,12 @@ pub fn inspect<'p, 'a>(
             }
             lookup => Some(lookup.miss_reason(|| {
                 let fields = resolver.fields(action);
-                let last = cache.and_then(|cache| {
-                    let name = &plan.workflow.name;
-                    let previous = previous.get_or_insert_with(|| previous_keys(cache, name));
-                    last_record(cache, previous.get(&plan.action_label(action)))
-                });
-                (fields, last)
+                let Some(cache) = cache else {
+                    return History { fields, last: None, failed: None, key };
+                };
+                let name = &plan.workflow.name;
+                let previous = previous.get_or_insert_with(|| previous_keys(cache, name));
+                History::recall(cache, previous, &plan.action_label(action), key, fields)
             })),
         };
         actions.push(ActionPreview { action, miss });
@@ -157,22 +156,15 @@ impl Lookup {
         })
     }
 
-    /// The reason why an action with this key is executed. `history`: the fields of its key now,
-    /// and its last record.
-    pub(crate) fn miss_reason(
-        &self,
-        history: impl FnOnce() -> (Vec<Field>, Option<ActionRecord>),
-    ) -> String {
+    /// The reason why an action with this key is executed.
+    pub(crate) fn miss_reason(&self, history: impl FnOnce() -> History) -> String {
         match self {
             Self::ObjectMissing(port, digest) => {
                 format!("object {digest} of output {port} is missing or damaged")
             }
             Self::ReadFileChanged(words) => words.clone(),
             Self::Cached(_) => "its stage says cache: false".to_owned(),
-            Self::Unknown => {
-                let (fields, last) = history();
-                reason(&fields, last.as_ref())
-            }
+            Self::Unknown => reason(&history()),
         }
     }
 }

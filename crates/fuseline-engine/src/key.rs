@@ -286,7 +286,11 @@ impl<'a> KeyWriter<'a> {
                          with --plugin-path",
                     ),
                 };
-                self.problems.push(Problem::new(name, error.to_string()).code(code).hint(hint));
+                let mut problem = Problem::new(name, error.to_string()).code(code).hint(hint);
+                if let HostError::UnknownRule { rule, suggestion: Some(meant), .. } = error {
+                    problem.meant = Some(Box::new((rule, meant)));
+                }
+                self.problems.push(problem);
             }
         }
     }

@@ -86,6 +86,10 @@ pub struct Problem {
     pub message: String,
     /// Remedy, if one is known.
     pub hint: Option<String>,
+    /// True if the option's name is wrong, not its value.
+    pub at_key: bool,
+    /// The word written and the one that was likely meant.
+    pub meant: Option<Box<(String, String)>>,
 }
 
 impl Problem {
@@ -96,6 +100,8 @@ impl Problem {
             code: fuseline_workflow::codes::OPTION_VALUE,
             message: message.into(),
             hint: None,
+            at_key: false,
+            meant: None,
         }
     }
 

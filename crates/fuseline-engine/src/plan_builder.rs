@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use fuseline_host::{Conditions, Isolation};
 use fuseline_workflow::{
-    ActionIndex, Diagnostic, GroupIndex, IndexVec, KindIndex, OutputIndex, Severity, Stage,
-    StageIndex, Variant, Workflow,
+    ActionIndex, Diagnostic, Fix, GroupIndex, IndexVec, KindIndex, OutputIndex, Stage, StageIndex,
+    Variant, Workflow,
 };
 use petgraph::graph::{DiGraph, NodeIndex};
 use rayon::prelude::*;
@@ -258,16 +258,14 @@ fn inputs_read(stage: &Stage, variant: &Variant, kinds: &Kinds) -> Arc<[PlannedI
 fn diagnostic(variant: &Variant, kind: &str, problem: Problem) -> Diagnostic {
     use fuseline_workflow::codes::{MISSING_OPTION, OPTION_TYPE, OPTION_VALUE, options_advice};
     let is_of_option = [MISSING_OPTION, OPTION_TYPE, OPTION_VALUE].contains(&problem.code);
-    Diagnostic {
-        code: problem.code,
-        severity: Severity::Error,
-        message: problem.message,
-        place: variant.places.place(&problem.option),
-        label: None,
-        hint: problem.hint.or_else(|| is_of_option.then(|| options_advice(kind))),
-        related: Vec::new(),
-        fix: None,
-    }
+    let place = match problem.at_key {
+        true => variant.places.key_place(&problem.option),
+        false => variant.places.place(&problem.option),
+    };
+    let hint = problem.hint.or_else(|| is_of_option.then(|| options_advice(kind)));
+    Diagnostic::error(problem.code, &place, problem.message)
+        .hint(hint)
+        .fix(problem.meant.map(|word| Fix::word(&word.0, &word.1, &place)))
 }
 
 /// The graph: an edge from each producer to its consumer, by way of a gather where a set of

@@ -20,6 +20,7 @@ use crate::cautions::Caution;
 use crate::environment::Environment;
 use crate::events::{EVENT_LOG_FORMAT, Event};
 use crate::execute::{ActionState, Outcome};
+use crate::explain::failed_label;
 use crate::files_read::FileRead;
 use crate::machine::{Machine, peak_memory};
 use crate::manifest::{
@@ -182,7 +183,11 @@ impl<'a> RunRecord<'a> {
         let environment = self.environment.clone();
         let about = || about_plan(plan, outcome, files, environment, threads);
         let (about, (remembered, described)) = match threads {
-            false => (about(), (Ok(()), describe())),
+            false => {
+                let has_failures = outcome.count(ActionState::Failed) > 0;
+                let remembered = if has_failures { remember(cache, plan, outcome) } else { Ok(()) };
+                (about(), (remembered, describe()))
+            }
             true => rayon::join(about, || rayon::join(|| remember(cache, plan, outcome), describe)),
         };
         let described = described?;
@@ -285,11 +290,25 @@ fn counts(plan: &Plan<'_>, outcome: &Outcome) -> ActionCounts {
     counts
 }
 
-/// Remembers the keys of all actions whose outputs are there.
+/// Remembers the keys of all actions whose outputs are there, and of those that failed. What was
+/// not tried keeps what is remembered of it.
 fn remember(cache: &Cache, plan: &Plan<'_>, outcome: &Outcome) -> Result<(), CacheError> {
-    let known = plan.actions().filter(|&of| outcome.states[of].is_made());
-    let keys = known.filter_map(|of| Some((plan.action_label(of), outcome.keys[of]?)));
-    cache.remember(&plan.workflow().name, keys)
+    let name = &plan.workflow().name;
+    let is_whole = plan.actions().all(|of| outcome.states[of].is_made());
+    let previous = if is_whole { PreviousKeys::default() } else { previous_keys(cache, name) };
+    let keys = plan.actions().flat_map(|of| {
+        let label = plan.action_label(of);
+        let failed = failed_label(&label);
+        let (key, state) = (outcome.keys[of], outcome.states[of]);
+        let [made, failure] = match state {
+            _ if state.is_made() => [key, None],
+            ActionState::Failed => [previous.get(&label), key],
+            _ => [previous.get(&label), previous.get(&failed)],
+        };
+        let made = made.map(|key| (label, key));
+        made.into_iter().chain(failure.map(|key| (failed, key)))
+    });
+    cache.remember(name, keys)
 }
 
 /// The part of a [`Manifest`](crate::Manifest) that is about one run.

@@ -20,6 +20,10 @@ pub struct ParamProblem {
     pub message: String,
     /// Hint, if one is known.
     pub hint: Option<String>,
+    /// True if the name is wrong, not the value.
+    pub at_name: bool,
+    /// The name written and the one that was likely meant.
+    pub meant: Option<(String, String)>,
 }
 
 impl fmt::Display for ParamProblem {

@@ -121,7 +121,8 @@ fn fill(schema: &Value, values: &mut Map<String, Value>) {
 
 fn check(schema: &Value, value: &Value, path: &str, problems: &mut Vec<ParamProblem>) {
     let mut problem = |message: String| {
-        problems.push(ParamProblem { path: path.to_owned(), message, hint: None });
+        let path = path.to_owned();
+        problems.push(ParamProblem { path, message, hint: None, at_name: false, meant: None });
     };
     if let Some(types) = schema.get("type") {
         let names: Vec<_> = match types {
@@ -207,6 +208,9 @@ fn check_object(
                 path: join(path, name),
                 message: "there is no such parameter".to_owned(),
                 hint: hint(name, properties),
+                at_name: true,
+                meant: closest(name, properties.keys().map(String::as_str))
+                    .map(|near| (name.clone(), near.to_owned())),
             }),
         }
     }
@@ -218,6 +222,8 @@ fn check_object(
                 path: join(path, name),
                 message: MISSING.to_owned(),
                 hint: None,
+                at_name: false,
+                meant: None,
             });
         }
     }

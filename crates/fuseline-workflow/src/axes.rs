@@ -9,6 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::document::Definition;
 use crate::expression::{
     AxisView, Environment, NO_POINT, ParamView, Scope, Template, Type, Work, format_value,
+    has_expression,
 };
 use crate::files::{Files, Place};
 use crate::index::{AxisIndex, IndexVec, ParamIndex, PointIndex};
@@ -357,10 +358,12 @@ impl Reader<'_> {
                         format!("the axis `{name}` must be a list or points, not {found}");
                     let hint =
                         "write `[a, b]`, `${{ range(5) }}`, or a mapping of points to fields";
-                    self.found.push(
-                        Diagnostic::error(codes::AXIS_VALUE, &node.place, message)
-                            .hint(hint.to_owned()),
-                    );
+                    let mistake = Diagnostic::error(codes::AXIS_VALUE, &node.place, message);
+                    let written = node.scalar().filter(|scalar| !has_expression(&scalar.text));
+                    self.found.push(match written.and_then(|_| node.as_list()) {
+                        Some(list) => mistake.write(&list),
+                        None => mistake.hint(hint.to_owned()),
+                    });
                     return None;
                 };
                 let places = vec![node.place.clone(); values.len()];

@@ -13,7 +13,7 @@ use crate::diagnostic::{self, Code, Diagnostic};
 use crate::digest::digest;
 use crate::document::{self, Document, absolute};
 use crate::expression::{Environment, NO_POINT, ParamView, Scope, Template, Work, has_expression};
-use crate::files::Files;
+use crate::files::{Files, Place};
 use crate::given::{self, Given};
 use crate::index::{IndexVec, ParamIndex, StageIndex, WrittenStageIndex};
 use crate::limits::Limits;
@@ -70,7 +70,7 @@ pub struct Checked {
     pub diagnostics: Vec<Diagnostic>,
     /// The texts that diagnostics point into.
     pub files: Files,
-    /// The places of the params' values.
+    /// The places that expressions take values from.
     given: Vec<Given>,
 }
 
@@ -85,7 +85,7 @@ impl Checked {
     /// twice.
     pub fn settle(&self, diagnostics: &mut Vec<Diagnostic>) {
         given::trace(&self.given, &self.files, diagnostics);
-        diagnostic::sort(diagnostics, &self.files);
+        diagnostic::sort(diagnostics, &self.files, &self.given);
     }
 }
 
@@ -109,7 +109,7 @@ pub fn check(
         given = given::params(&params);
         let checker =
             Checker { document, path, params: params.into(), catalogue, limits, files: &files };
-        let workflow = checker.check(&mut found)?;
+        let workflow = checker.check(&mut given, &mut found)?;
         // Mistakes in the seed of the file stay mistakes.
         Some(Workflow { seed: overrides.seed.unwrap_or(workflow.seed), ..workflow })
     });
@@ -133,7 +133,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     /// The workflow, if nothing that it consists of has a mistake.
-    fn check(mut self, found: &mut Vec<Diagnostic>) -> Option<Workflow> {
+    fn check(mut self, sources: &mut Vec<Given>, found: &mut Vec<Diagnostic>) -> Option<Workflow> {
         let digest = digest(&self.document);
         let definitions = std::mem::take(&mut self.document.stages);
         let Self { document, path, params, catalogue, limits, files } = &self;
@@ -142,8 +142,9 @@ impl Checker<'_> {
         let mut used = BTreeSet::new();
         let mut work = Work::new(limits.max_work(), limits.max_list());
 
-        let given = axes::Given { params: &views, values: &values, limits, files };
-        let (axes, axis_views) = axes::read(&document.axes, &given, &mut used, &mut work, found);
+        let context = axes::Given { params: &views, values: &values, limits, files };
+        let (axes, axis_views) = axes::read(&document.axes, &context, &mut used, &mut work, found);
+        sources.extend(given::axes(&document.axes.raw));
         let axis_names: IndexVec<_, _> = axes.iter().map(|axis| axis.name.clone()).collect();
         let written: IndexVec<WrittenStageIndex, _> = definitions
             .into_iter()
@@ -156,6 +157,7 @@ impl Checker<'_> {
         let before = found.len();
         order::cycles(&written, &edges, found);
         let cyclic = found.len() > before;
+        let cycle_edges: Vec<Place> = found[before..].iter().flat_map(order::edge_places).collect();
         let order = order::topological(written.len(), &edges);
         let mut indices: IndexVec<WrittenStageIndex, _> =
             vec![StageIndex::default(); written.len()].into();
@@ -250,15 +252,39 @@ impl Checker<'_> {
             .filter(|stranger| stranger.is_stage)
             .map(|stranger| stranger.key.as_str())
             .collect();
+        // A wrong edge of a cycle is the mistake, whatever it closes; where none is, nothing but
+        // the cycle is wrong with its edges.
+        let input_of = |edge: &Place| {
+            let mut inputs = written.iter().flat_map(|stage| &stage.inputs);
+            inputs.find(|input| input.references.iter().any(|one| one.place == *edge))
+        };
+        let wrong_edges: Vec<Place> = cycle_edges
+            .iter()
+            .filter(|edge| {
+                let key = input_of(edge).map(|input| &input.place);
+                found.iter().any(|found| match found.code {
+                    codes::PORT_TYPE => found.place == **edge,
+                    codes::UNKNOWN_PORT => Some(&found.place) == key,
+                    _ => false,
+                })
+            })
+            .cloned()
+            .collect();
         let misshapen = |section: &str| document.misshapen.contains(&section);
         found.retain(|found| match found.code {
             codes::UNKNOWN_PARAM => !misshapen("params"),
             codes::UNKNOWN_AXIS | codes::UNKNOWN_NAME => !misshapen("axes"),
-            codes::UNKNOWN_STAGE => !inner.contains(files.slice(&found.place)),
-            _ => true,
+            codes::UNKNOWN_STAGE => {
+                !misshapen("stages") && !inner.contains(files.slice(&found.place))
+            }
+            codes::CYCLE => !order::edge_places(found).any(|edge| wrong_edges.contains(&edge)),
+            codes::PORT_TYPE | codes::UNKNOWN_PORT => true,
+            _ => !cycle_edges.contains(&found.place),
         });
 
-        self.unused(&used, &written, &edges, &targets, found);
+        if !cyclic && !misshapen("stages") {
+            self.unused(&used, &written, &edges, &targets, found);
+        }
         if cyclic || found.iter().any(Diagnostic::is_error) {
             return None;
         }
@@ -432,7 +458,12 @@ impl Root<'_> {
         let value = self.value(node, found)?;
         let seed = value.as_u64();
         if seed.is_none() {
-            found.push(node.not_a("`seed`", "a whole number from 0"));
+            let mistake = node.not_a("`seed`", "a whole number from 0");
+            let written = value.as_str().map(str::trim).filter(|text| text.parse::<u64>().is_ok());
+            found.push(match written {
+                Some(number) => mistake.write(number),
+                None => mistake,
+            });
         }
         seed
     }

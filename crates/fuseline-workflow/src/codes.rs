@@ -53,7 +53,8 @@ pub(crate) fn advice(code: Code) -> String {
         MISSING_OPTION | OPTION_TYPE | OPTION_VALUE => {
             "`fuseline stages KIND` says what each option takes"
         }
-        NO_ACTIONS | DROPPED_POINT => "let `where` keep this point",
+        NO_ACTIONS => "let `where` keep a point",
+        DROPPED_POINT => "let `where` keep this point",
         PORT_ARITY => "name one output, such as `stage.port`",
         CYCLE => "read from another stage",
         OUTPUT_FILE => "give each output a file of its own",

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::codes;
+use crate::expression::has_expression;
 use crate::files::{FileId, Files, Place};
+use crate::given::{Given, SET, word_place};
 use crate::index::AxisIndex;
 use crate::names;
 use crate::stage::edits::extend_over;
@@ -63,14 +65,14 @@ pub struct Fix {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Pending {
     Nothing,
-    /// This word must be written at the place.
+    /// This word must be written at the place, or where an expression there has it from.
     Written(String),
     /// The place of the stage's axes, among which this one is missing, must be found.
     Axis(AxisIndex),
     /// The texts at the place and at this one, in the same file, are exchanged.
     Exchange(Place),
-    /// The place is that of a stage's kind; its `over`, if it has one, is extended by an axis.
-    Over(Option<Place>, String),
+    /// The place is that of a stage's kind; its `over`, if it has one, is extended by axes.
+    Over(Option<Place>, Vec<String>),
 }
 
 impl Fix {
@@ -93,8 +95,8 @@ impl Fix {
         }
     }
 
-    /// Replaces one word by another; dropped where the place holds another text, such as an
-    /// expression that gives the word.
+    /// Replaces one word by another, at the place or where an expression there has the word from;
+    /// dropped where it stands in neither.
     pub fn word(written: &str, meant: &str, place: &Place) -> Self {
         let pending = Pending::Written(written.to_owned());
         let (title, text) = (format!("change to `{meant}`"), meant.to_owned());
@@ -109,23 +111,41 @@ impl Fix {
 
     /// Lets a stage run over one more axis.
     pub fn over(stage: &str, axis: &str, places: &StagePlaces) -> Self {
-        let pending = Pending::Over(places.over.clone(), axis.to_owned());
+        let pending = Pending::Over(places.over.clone(), vec![axis.to_owned()]);
         let title = format!("add `{axis}` to `over` of `{stage}`");
         Self { title, place: places.uses.clone(), text: String::new(), pending }
     }
 
+    /// Lets the stage with a kind and an `over` at these places run over more axes.
+    pub(crate) fn extend_over(uses: &Place, over: Option<&Place>, axes: &[&str]) -> Self {
+        let axes: Vec<_> = axes.iter().map(|axis| (*axis).to_owned()).collect();
+        let pending = Pending::Over(over.cloned(), axes);
+        Self { title: String::new(), place: uses.clone(), text: String::new(), pending }
+    }
+
     /// The fix, within the quotes where the word is quoted, if its place holds the expected text.
-    fn settled(mut self, files: &Files) -> Option<Self> {
+    fn settled(mut self, files: &Files, given: &[Given]) -> Option<Self> {
+        // Nobody changes the text of an argument.
+        if files.path(self.place.file).as_os_str() == SET {
+            return None;
+        }
         let written = match std::mem::replace(&mut self.pending, Pending::Nothing) {
             Pending::Nothing => return Some(self),
             Pending::Written(written) => written,
             Pending::Axis(_) => return None,
             Pending::Exchange(other) => return self.exchanged(&other, files),
-            Pending::Over(over, axis) => {
-                return extend_over(self.title, &self.place, over.as_ref(), &[&axis], files);
+            Pending::Over(over, axes) => {
+                let title = match self.title.is_empty() {
+                    true => format!("add {} to `over`", names::list(&axes)),
+                    false => self.title,
+                };
+                return extend_over(title, &self.place, over.as_ref(), &axes, files);
             }
         };
         let slice = files.slice(&self.place);
+        if has_expression(slice) {
+            return self.at_source(&written, files, given);
+        }
         if slice != written {
             let inner = ['"', '\'']
                 .iter()
@@ -139,6 +159,21 @@ impl Fix {
             self.text = format!("\"{}\"", self.text);
         }
         Some(self)
+    }
+
+    /// The replacement of what an expression adds to a word, where that is written: `entrpy` of
+    /// `quality.${{ quality }}` on the axis.
+    fn at_source(self, written: &str, files: &Files, given: &[Given]) -> Option<Self> {
+        let template = files.slice(&self.place).trim_matches(['"', '\'']);
+        let (before, rest) = template.split_once("${{")?;
+        let (expression, behind) = rest.split_once("}}")?;
+        let added = |word: &str| {
+            let added = word.strip_prefix(before)?.strip_suffix(behind)?;
+            (!added.is_empty()).then(|| added.to_owned())
+        };
+        let (written, meant) = (added(written)?, added(&self.text)?);
+        let place = word_place(given, files, expression, &written)?;
+        Some(Self::new(format!("change to `{meant}`"), place, meant))
     }
 
     /// One replacement from the first of two texts to the end of the second.
@@ -219,6 +254,13 @@ impl Diagnostic {
         self
     }
 
+    /// Offers another text for the whole place.
+    #[must_use]
+    pub(crate) fn write(self, text: &str) -> Self {
+        let fix = Fix::new(format!("write {text}"), self.place.clone(), text);
+        self.hint(format!("write {text}")).fix(fix)
+    }
+
     /// Suggests which of some names was likely meant instead of the word at this place, and offers
     /// to write it; lists all of them when they are few. An existing hint stays when there is
     /// nothing to suggest.
@@ -255,41 +297,104 @@ impl Diagnostic {
 }
 
 /// Sorts by place, removes duplicates, and gives each a hint: its own, or its code's.
-pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>, files: &Files) {
-    for diagnostic in diagnostics.iter_mut() {
-        diagnostic.fix = diagnostic.fix.take().and_then(|fix| fix.settled(files));
-        diagnostic.hint.get_or_insert_with(|| codes::advice(diagnostic.code));
-    }
+pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>, files: &Files, given: &[Given]) {
     diagnostics.sort_by(|a, b| a.order().cmp(&b.order()));
     diagnostics.dedup_by(|a, b| a.order() == b.order());
-    say_once(diagnostics);
+    say_once(diagnostics, given);
+    for diagnostic in diagnostics.iter_mut() {
+        diagnostic.fix = diagnostic.fix.take().and_then(|fix| fix.settled(files, given));
+        diagnostic.hint.get_or_insert_with(|| codes::advice(diagnostic.code));
+    }
     diagnostics.iter_mut().for_each(shorten);
     limit(diagnostics);
 }
 
-/// A name that is not there is one mistake, however often it is used: the other places are related
-/// to the first.
-fn say_once(diagnostics: &mut Vec<Diagnostic>) {
-    const NAMES: [Code; 4] =
-        [codes::UNKNOWN_STAGE, codes::UNKNOWN_AXIS, codes::UNKNOWN_PARAM, codes::UNKNOWN_OUTPUT];
-    let mut first: BTreeMap<(Code, String), usize> = BTreeMap::new();
+/// One mistake is reported once, at the first of its places: the others are related to it.
+fn say_once(diagnostics: &mut Vec<Diagnostic>, given: &[Given]) {
+    let mut first: BTreeMap<(&'static str, FileId, usize, String), usize> = BTreeMap::new();
     let mut kept: Vec<Diagnostic> = Vec::with_capacity(diagnostics.len());
     for diagnostic in diagnostics.drain(..) {
-        if NAMES.contains(&diagnostic.code) {
-            let name = (diagnostic.code, diagnostic.message.clone());
-            if let Some(known) = first.get(&name) {
-                let Diagnostic { related, .. } = &mut kept[*known];
-                if related.iter().all(|other| other.place != diagnostic.place) {
-                    related
-                        .push(Related { place: diagnostic.place, message: "and here".to_owned() });
-                }
-                continue;
+        let Some(cause) = diagnostic.cause(given) else {
+            kept.push(diagnostic);
+            continue;
+        };
+        match first.get(&cause) {
+            Some(known) => kept[*known].absorb(diagnostic),
+            None => {
+                first.insert(cause, kept.len());
+                kept.push(diagnostic);
             }
-            first.insert(name, kept.len());
         }
-        kept.push(diagnostic);
     }
     *diagnostics = kept;
+}
+
+impl Diagnostic {
+    /// The mistake that a diagnostic is of, where one mistake has several: its sort, its place, and
+    /// its words where that is a name.
+    fn cause(&self, given: &[Given]) -> Option<(&'static str, FileId, usize, String)> {
+        use codes::{
+            DROPPED_POINT, EMPTY_AXIS, OPTION_TYPE, OPTION_VALUE, PORT_ARITY, UNKNOWN_AXIS,
+            UNKNOWN_NAME, UNKNOWN_OUTPUT, UNKNOWN_PARAM, UNKNOWN_STAGE,
+        };
+        let start = self.place.order().0;
+        match (self.code, &self.fix) {
+            // A name that is not there, however often it is used.
+            (UNKNOWN_STAGE | UNKNOWN_AXIS | UNKNOWN_PARAM | UNKNOWN_OUTPUT, _) => {
+                Some((self.code.0, start, 0, self.message.clone()))
+            }
+            // Axes that a stage does not run over, and needs.
+            (UNKNOWN_NAME | PORT_ARITY, Some(Fix { place, pending: Pending::Over(..), .. })) => {
+                Some(("over", place.file, place.span.start, String::new()))
+            }
+            // Points that one `where` drops.
+            (DROPPED_POINT, _) => {
+                let dropped = &self.related.first()?.place;
+                Some(("where", dropped.file, dropped.span.start, String::new()))
+            }
+            // The value of one param.
+            (OPTION_TYPE | OPTION_VALUE | EMPTY_AXIS, _) => {
+                let mut params = self
+                    .related
+                    .iter()
+                    .filter(|related| given.iter().any(|given| given.is_param_at(&related.place)));
+                let (param, None) = (params.next()?, params.next()) else { return None };
+                let place = &param.place;
+                Some(("param", place.file, place.span.start, String::new()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes in another diagnostic of the same mistake.
+    fn absorb(&mut self, other: Self) {
+        match (&mut self.fix, other.fix) {
+            (
+                Some(Fix { pending: Pending::Over(_, axes), .. }),
+                Some(Fix { pending: Pending::Over(_, more), .. }),
+            ) => {
+                let before = axes.len();
+                let new: Vec<_> = more.into_iter().filter(|axis| !axes.contains(axis)).collect();
+                axes.extend(new);
+                if axes.len() > before {
+                    self.hint = Some(format!("add {} to `over`", names::list(axes)));
+                }
+            }
+            (own @ None, Some(fix)) => {
+                *own = Some(fix);
+                self.hint = other.hint;
+            }
+            _ => {}
+        }
+        if self.place != other.place && self.related.iter().all(|known| known.place != other.place)
+        {
+            let message = match self.message == other.message {
+                true => "and here".to_owned(),
+                false => other.message,
+            };
+            self.related.push(Related { place: other.place, message });
+        }
+    }
 }
 
 /// Greatest number of diagnostics kept; more than that are no slips.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use crate::codes;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Fix};
 use crate::expression::has_expression;
 use crate::files::{FileId, Files, Place};
 use crate::index::{AxisIndex, IndexVec};
@@ -111,7 +111,14 @@ impl<'a> Reader<'a> {
     }
 
     fn file(&mut self, file: FileId, path: &Path, included: bool) -> Option<()> {
+        let before = self.found.len();
         let mut root = yaml::parse(file, self.files, self.limits, self.found)?;
+        if let Some(mistake) = section_within_another(&root, self.files) {
+            // Its entries were taken for entries of the other, and may be there twice.
+            self.found.truncate(before);
+            self.found.push(mistake);
+            return None;
+        }
         let sections = take_sections(&mut root);
         let what = if included { "an included file" } else { "a workflow" };
         let entries = root.mapping(what, self.found)?;
@@ -175,10 +182,13 @@ impl<'a> Reader<'a> {
                 &entry.key_place,
                 "there is no stage",
             )),
-            None if !is_misspelt("stages", entries, known) => {
-                self.found.push(missing_key("a workflow", "stages", first));
+            Some(_) => {}
+            None => {
+                self.document.misshapen.push("stages");
+                if !is_misspelt("stages", entries, known) {
+                    self.found.push(missing_key("a workflow", "stages", first));
+                }
             }
-            _ => {}
         }
         let value = |key: &str| get(key).map(|entry| entry.value.clone());
         self.document.name = value("name");
@@ -285,7 +295,8 @@ impl<'a> Reader<'a> {
                     }
                     Err(error) => {
                         let message = format!("cannot read {}: {error}", path.display());
-                        let hint = "paths are relative to the file that includes".to_owned();
+                        let hint =
+                            "name a file; paths are relative to the file that includes".to_owned();
                         self.found.push(refuse(message).hint(hint));
                     }
                 }
@@ -355,6 +366,36 @@ fn is_part_of_workflow(text: &str) -> bool {
                 is_key(word.trim()) && ends
             })
         })
+}
+
+/// The diagnostic for a section that the workflow lacks and that another one holds, since it is
+/// indented.
+fn section_within_another(root: &Node, files: &Files) -> Option<Diagnostic> {
+    let Data::Mapping(sections) = &root.data else { return None };
+    let is_there = |name: &str| sections.iter().any(|section| section.key == name);
+    let (outer, inner) = sections.iter().find_map(|outer| {
+        let Data::Mapping(entries) = &outer.value.data else { return None };
+        let is_known = [&SECTIONS[..], &["outputs"]].concat().contains(&outer.key.as_str());
+        let mut inner = entries.iter().filter(|inner| {
+            let name = inner.key.as_str();
+            ["axes", "stages", "outputs"].contains(&name) && !is_there(name)
+        });
+        Some((&outer.key, inner.next().filter(|_| is_known)?))
+    })?;
+    let (name, place) = (&inner.key, &inner.key_place);
+    let message = format!("`{name}` is indented, and so is an entry of `{outer}`");
+    let before = files.text(place.file).get(..place.span.start)?;
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let is_first = before[start..].trim().is_empty();
+    let fix = is_first.then(|| {
+        let blanks = Place::new(place.file, start..place.span.start);
+        Fix::new(format!("begin the line with `{name}`"), blanks, "")
+    });
+    Some(
+        Diagnostic::error(codes::UNKNOWN_KEY, place, message)
+            .hint(format!("a section begins its line: write `{name}:` without blanks before it"))
+            .fix(fix),
+    )
 }
 
 /// Takes the entries of the sections out of the tree; only empty mappings are left there.

@@ -163,6 +163,17 @@ impl Mistake {
         self
     }
 
+    /// True if another text is offered for the one at the span.
+    pub fn is_suggested(&self) -> bool {
+        self.meant.is_some()
+    }
+
+    /// Offers another text for the one at the span.
+    pub fn meant(mut self, written: &str, meant: String) -> Self {
+        self.meant = Some(Box::new((written.to_owned(), meant)));
+        self
+    }
+
     pub fn diagnostic(self, node: &Node, files: &Files) -> Diagnostic {
         let place = content_place(node, self.span, files);
         if let Some(point) = self.lacking {

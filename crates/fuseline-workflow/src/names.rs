@@ -40,8 +40,8 @@ pub(crate) fn suggest<'a>(
         // Names of that length are not misspelt, and the distance of long texts takes long to
         // compute.
         100.. => return None,
-        0..=2 => 1,
-        3..=5 => 2,
+        0..=4 => 1,
+        5 => 2,
         n => n / 3 + 1,
     };
     let mut likely: Vec<_> = names

@@ -274,12 +274,37 @@ impl<'a> Walker<'a> {
                 return;
             }
             Value::String(text) if text.parse::<f64>().is_ok() && wanted.contains("number") => {
-                Some(format!("write {text} without quotes"))
+                let problem = self.problem(path, codes::OPTION_TYPE, message);
+                problem.hint = Some(format!("write {text} without quotes"));
+                problem.fix = Some((Value::from(text.as_str()).to_string(), text.clone()));
+                return;
+            }
+            Value::Number(number)
+                if wanted.contains("whole number")
+                    && number.as_f64().is_some_and(|number| number.fract() == 0.0) =>
+            {
+                let whole = format!("{:.0}", number.as_f64().unwrap_or_default());
+                let problem = self.problem(path, codes::OPTION_TYPE, message);
+                problem.hint = Some(format!("write {whole}"));
+                problem.fix = Some((number.to_string(), whole));
+                return;
+            }
+            Value::String(text)
+                if wanted.contains("number") && text.replace(',', "").parse::<u64>().is_ok() =>
+            {
+                let bare = text.replace(',', "");
+                let problem = self.problem(path, codes::OPTION_TYPE, message);
+                problem.hint = Some(format!("write {bare}"));
+                problem.fix = Some((text.clone(), bare));
+                return;
             }
             Value::String(text)
                 if (text == "true" || text == "false") && wanted.contains("true") =>
             {
-                Some(format!("write {text} without quotes"))
+                let problem = self.problem(path, codes::OPTION_TYPE, message);
+                problem.hint = Some(format!("write {text} without quotes"));
+                problem.fix = Some((Value::from(text.as_str()).to_string(), text.clone()));
+                return;
             }
             Value::String(text) => match meant_expression(text) {
                 Some(right) => {
@@ -415,11 +440,15 @@ impl<'a> Walker<'a> {
                     problem.hint = hint;
                     meant.extend(near);
                     problem.fix = near.map(|near| (name.clone(), near.to_owned()));
-                    if let Some((key, value)) = name.split_once(':')
-                        && known.contains(&key)
+                    if let Some((key, value)) = name.split_once([':', '='])
+                        && known.contains(&key.trim())
                     {
-                        let right = format!("{key}: {value}");
-                        problem.hint = Some(format!("put a space behind the colon: `{right}`"));
+                        let key = key.trim();
+                        let right = format!("{key}: {}", value.trim());
+                        problem.hint = Some(match name.contains(':') {
+                            true => format!("put a space behind the colon: `{right}`"),
+                            false => format!("write `{right}`"),
+                        });
                         problem.fix = Some((name.clone(), right));
                         meant.push(key);
                     }

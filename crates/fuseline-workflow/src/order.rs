@@ -32,6 +32,11 @@ pub(crate) fn edges<'a>(
     edges
 }
 
+/// Places of the edges of a cycle that was reported.
+pub(crate) fn edge_places(cycle: &Diagnostic) -> impl Iterator<Item = Place> {
+    cycle.related.iter().map(|edge| &edge.place).chain([&cycle.place]).cloned()
+}
+
 /// Reports every cycle once.
 pub(crate) fn cycles(
     stages: &IndexVec<WrittenStageIndex, WrittenStage>,

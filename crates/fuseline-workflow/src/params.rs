@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::check::Overrides;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::document::{Definition, absolute, unknown_keys};
+use crate::document::{Definition, absolute, is_misspelt, unknown_keys};
 use crate::expression::{ParamView, Type, has_expression};
 use crate::files::{Files, Place};
 use crate::index::{IndexVec, ParamIndex};
@@ -131,7 +131,7 @@ pub(crate) fn read(
         }
     }
     for (name, text) in &overrides.set {
-        let file = files.add("--set", format!("{name}={text}"));
+        let file = files.add(crate::given::SET, format!("{name}={text}"));
         let name_place = Place::new(file, 0..name.len());
         let place = Place::new(file, name.len() + 1..name.len() + 1 + text.len());
         if let Some(param) = find(&mut params, name, &name_place, found) {
@@ -168,11 +168,16 @@ fn find<'p>(
     let Some(index) = params.iter().position(|param| param.name == name) else {
         let message = format!("the workflow has no param `{}`", names::short(name));
         let names = params.iter().map(|param| param.name.as_str());
-        found.push(
-            Diagnostic::error(codes::UNKNOWN_PARAM, place, message)
+        let unknown = Diagnostic::error(codes::UNKNOWN_PARAM, place, message);
+        found.push(match name.strip_prefix("params.") {
+            _ if name == "seed" => unknown.hint("the seed of a run is given by --seed".to_owned()),
+            Some(bare) if params.iter().any(|param| param.name == bare) => {
+                unknown.hint(format!("write its name alone: {bare}"))
+            }
+            _ => unknown
                 .hint("the workflow declares no params".to_owned())
                 .suggest(name, "param", names),
-        );
+        });
         return None;
     };
     params.get_mut(index)
@@ -225,6 +230,11 @@ fn declaration(definition: &Definition, found: &mut Vec<Diagnostic>) -> Param {
         }),
         None => match &default {
             Some((_, value)) => ParamType::from_value(value),
+            None if is_misspelt("type", entries, &KEYS)
+                || is_misspelt("default", entries, &KEYS) =>
+            {
+                None
+            }
             None if get("default").is_none() => {
                 let message =
                     format!("the param `{}` has neither a type nor a default", param.name);
@@ -360,7 +370,7 @@ impl Param {
                     true => trimmed.to_owned(),
                     false => format!("[{trimmed}]"),
                 };
-                let file = files.add("--set", bracketed);
+                let file = files.add(crate::given::SET, bracketed);
                 let mut unread = Vec::new();
                 let node = yaml::parse(file, files, limits, &mut unread);
                 match node.and_then(|node| node.to_value(&mut unread)) {

@@ -82,6 +82,17 @@ impl Reader<'_> {
         taken
     }
 
+    /// As [`Reader::unexpected`], where another symbol was likely meant.
+    fn instead(&self, wanted: &str, written: &str, meant: &str) -> Mistake {
+        let mut mistake = self.unexpected(wanted);
+        if !self.rest().starts_with(written) {
+            return mistake;
+        }
+        mistake.span.end = self.at + written.len();
+        mistake.message = format!("expected {wanted}, found `{written}`");
+        mistake.hint(format!("write `{meant}`")).meant(written, meant.to_owned())
+    }
+
     fn unexpected(&self, wanted: &str) -> Mistake {
         let next = self.rest().chars().next();
         let found = next.map_or("the end".to_owned(), |next| format!("`{}`", next.escape_debug()));
@@ -139,7 +150,7 @@ impl Reader<'_> {
         }
         self.spaces();
         if self.at < self.text.len() {
-            return Err(self.unexpected("the end of the reference"));
+            return Err(self.instead("the end of the reference", ":", "."));
         }
         let place = self.node.place.clone();
         Ok(Reference { stage, stage_place, port, selections, place })
@@ -150,8 +161,11 @@ impl Reader<'_> {
         let (axis, span) = self.name("the name of an axis")?;
         let axis_place = self.place(span);
         self.spaces();
+        if self.rest().starts_with("==") {
+            return Err(self.instead("one `=`", "==", "="));
+        }
         if !self.take('=') {
-            return Err(self.unexpected("`=`"));
+            return Err(self.instead("`=`", ":", "="));
         }
         let mut labels = Vec::new();
         loop {

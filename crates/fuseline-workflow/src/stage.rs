@@ -231,11 +231,6 @@ fn over(
     axes: &IndexVec<AxisIndex, String>,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Vec<AxisIndex>> {
-    if let Some(scalar) = node.scalar() {
-        let hint = format!("over: [{}]", names::short(&scalar.text));
-        found.push(node.not_a("`over`", "a list of axes").hint(hint));
-        return None;
-    }
     let items = node.sequence("`over`", found)?;
     let mut over: Vec<(AxisIndex, &Place)> = Vec::new();
     let mut whole = true;
@@ -273,7 +268,12 @@ fn over(
 }
 
 fn inputs(node: &Node, files: &Files, found: &mut Vec<Diagnostic>) -> Vec<WrittenInput> {
+    let before = found.len();
     let entries = node.mapping("`inputs`", found).unwrap_or_default();
+    for mistake in &mut found[before..] {
+        let advice = "say which input each output fills: `inputs: { cohort: cohort }`";
+        mistake.hint.get_or_insert_with(|| advice.to_owned());
+    }
     let input = |entry: &Entry| {
         let items = match &entry.value.data {
             Data::Sequence(items) => items.as_slice(),

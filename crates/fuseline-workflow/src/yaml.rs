@@ -138,9 +138,30 @@ impl Node {
         match &self.data {
             Data::Sequence(items) => Some(items),
             _ => {
-                found.push(self.not_a(what, "a list"));
+                let mistake = self.not_a(what, "a list");
+                found.push(match self.as_list() {
+                    Some(list) => mistake.write(&list),
+                    None => mistake,
+                });
                 None
             }
+        }
+    }
+
+    /// The list that was likely meant by one text, `a, b`, or by names in braces, `{a, b}`.
+    pub fn as_list(&self) -> Option<String> {
+        match &self.data {
+            Data::Scalar(scalar) => {
+                let text = scalar.text.trim().trim_start_matches('[').trim_end_matches(']');
+                let is_short = !text.is_empty() && !text.contains(['\n', '{', '[', ']', '#']);
+                is_short.then(|| format!("[{text}]"))
+            }
+            Data::Mapping(entries) => {
+                let names: Vec<_> = entries.iter().map(|entry| entry.key.as_str()).collect();
+                let are_names = entries.iter().all(|entry| entry.value.is_null());
+                (are_names && !names.is_empty()).then(|| format!("[{}]", names.join(", ")))
+            }
+            Data::Sequence(_) => None,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::conditions;
 use crate::events::Event;
 use crate::execute::{ActionState, RunOptions};
 use crate::executor::{Reply, Submission};
-use crate::explain::last_record;
+use crate::explain::History;
 use crate::inputs::Point;
 use crate::inspect::Lookup;
 use crate::job::{Job, JobLimits};
@@ -97,7 +97,7 @@ impl Coordinator<'_, '_, '_> {
         let lookup = self.misses.get(&action).unwrap_or(&Lookup::Unknown);
         let reason = lookup.miss_reason(|| {
             let previous = self.previous_keys.get_or_insert_with(self.previous.keys);
-            (fields.clone(), last_record(self.cache, previous.get(&site)))
+            History::recall(self.cache, previous, &site, key, fields.clone())
         });
         let (stage, index) = self.plan.stage_of(action);
         let variant = self.plan.variant(stage, index);

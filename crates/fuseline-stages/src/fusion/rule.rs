@@ -48,6 +48,8 @@ pub(crate) fn check(
         let words = format!("`{option}` of the rule {rule}: {}", problem.message);
         let mut reported = Problem::new(option, words);
         reported.hint = problem.hint;
+        reported.at_key = problem.at_name;
+        reported.meant = problem.meant.map(Box::new);
         site.report(reported);
     }
     Some(descriptor)

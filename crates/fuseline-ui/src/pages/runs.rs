@@ -93,7 +93,7 @@ fn row(app: &App, run: &str) -> Vec<Element> {
             let more = vec![
                 plain(utc_text(summary.started_at)),
                 plain(duration(summary.seconds)),
-                counts(|counts| counts.done + counts.failed),
+                counts(|counts| counts.done),
                 counts(|counts| counts.cached),
                 counts(|counts| counts.failed),
             ];

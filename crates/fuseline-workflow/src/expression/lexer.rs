@@ -55,7 +55,8 @@ pub(super) fn next(text: &str, at: usize) -> Result<(Token, Range<usize>), Mista
                 format!("`{shown}` has no meaning in an expression"),
             );
             Err(match first {
-                '{' | '}' => mistake.hint("expressions have no mappings".to_owned()),
+                '}' => mistake.hint("an expression ends with `}}`".to_owned()),
+                '{' => mistake.hint("expressions have no mappings".to_owned()),
                 _ => mistake,
             })
         }

@@ -205,8 +205,18 @@ impl<'a, 's> Resolver<'a, 's> {
                 let message = format!("`{name}` is an axis, and no axis is visible here");
                 Mistake { message, ..mistake }.hint("only `params` are".to_owned())
             }
-            (None, _) if self.scope.params.iter().any(|param| param.name == name) => {
-                mistake.hint(format!("params are written `params.{name}`"))
+            (None, _) if self.scope.params.iter().any(|param| param.name == name) => mistake
+                .hint(format!("params are written `params.{name}`"))
+                .meant(name, format!("params.{name}")),
+            (None, _) if matches!(name, "axes" | "axis" | "matrix") => {
+                mistake.hint("an axis is written by its name alone, such as `fold`".to_owned())
+            }
+            (None, _) if matches!(name, "env" | "environ" | "vars" | "inputs" | "secrets") => {
+                mistake.hint(
+                    "expressions see params, axes and functions alone: declare a param, and give \
+                     it by --set"
+                        .to_owned(),
+                )
             }
             (None, _) if functions::get(name).is_some() => {
                 let message = format!("`{name}` is a function and needs its arguments");
@@ -214,7 +224,14 @@ impl<'a, 's> Resolver<'a, 's> {
             }
             (None, over) => {
                 let visible = over.unwrap_or_default().iter().map(|axis| axes[*axis].0.as_str());
-                mistake.suggest(name, "visible name", visible.chain(["params"]))
+                let mistake = mistake.suggest(name, "visible name", visible.chain(["params"]));
+                match &mistake.hint {
+                    Some(hint) if !mistake.is_suggested() => {
+                        let hint = format!("{hint}; a text is quoted: \"{name}\"");
+                        mistake.hint(hint)
+                    }
+                    _ => mistake,
+                }
             }
         };
         self.mistakes.push(mistake);

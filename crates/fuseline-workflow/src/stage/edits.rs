@@ -33,10 +33,9 @@ fn new_key(uses: &Place, title: String, key: &str, files: &Files) -> Option<Fix>
 }
 
 /// Lets a stage run over more axes.
-pub(super) fn add_axes(stage: &WrittenStage, axes: &[&str], files: &Files) -> Option<Fix> {
+pub(super) fn add_axes(stage: &WrittenStage, axes: &[&str]) -> Option<Fix> {
     let uses = &stage.uses.as_ref()?.place;
-    let title = format!("add {} to `over`", crate::names::list(axes));
-    extend_over(title, uses, stage.over_place.as_ref(), axes, files)
+    Some(Fix::extend_over(uses, stage.over_place.as_ref(), axes))
 }
 
 /// Adds axes to the `over` of a stage, which has none where it runs over no axis.
@@ -44,7 +43,7 @@ pub(crate) fn extend_over(
     title: String,
     uses: &Place,
     over: Option<&Place>,
-    axes: &[&str],
+    axes: &[String],
     files: &Files,
 ) -> Option<Fix> {
     let listed = axes.join(", ");

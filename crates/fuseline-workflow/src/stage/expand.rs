@@ -87,7 +87,7 @@ fn ambiguous_axis(
             Diagnostic::error(codes::AXIS_FIELDS, place, message)
                 .hint(format!("add `{outer}` to `over`"))
                 .related(&axis.place, format!("it is within `{outer}`"))
-                .fix(add_axes(stage, &[outer], world.files)),
+                .fix(add_axes(stage, &[outer])),
         )
     })
 }
@@ -138,7 +138,7 @@ pub(crate) fn expand(
     });
     for diagnostic in &mut found[before..] {
         if let Some(axis) = diagnostic.fix.as_ref().and_then(Fix::missing_axis) {
-            diagnostic.fix = add_axes(stage, &[world.axes[axis].name.as_str()], world.files);
+            diagnostic.fix = add_axes(stage, &[world.axes[axis].name.as_str()]);
         }
     }
     let known = over.iter().all(|axis| !world.axes[*axis].points.is_empty());

@@ -9,7 +9,8 @@ use super::points::{Table, written_point};
 pub(crate) use super::resolve::{Resolved, Stages};
 use crate::catalogue::{Arity, InputPort};
 use crate::codes;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Fix};
+use crate::files::Place;
 use crate::index::{
     ActionIndex, AxisIndex, GroupIndex, IndexVec, InputIndex, KindIndex, PointIndex, VariantIndex,
     WrittenStageIndex,
@@ -28,13 +29,24 @@ impl<'a> Stages<'a> {
     ) -> IndexVec<InputIndex, Input> {
         let written = &self.written[consumer];
         let mut inputs = IndexVec::new();
+        let first_found = found.len();
+        let mut mismatches: Vec<Mismatch<'_>> = Vec::new();
         for input in &written.inputs {
             let ports = self.ports(consumer, &input.port, world);
             let mut sources = Vec::new();
             for reference in &input.references {
                 let Some(resolved) = self.resolve(reference, world, found) else { continue };
                 let before = found.len();
-                self.check_type(consumer, reference, &resolved, &ports, world, found);
+                let wrong = ports.iter().find(|(_, port)| port.artifact != resolved.port.artifact);
+                if let Some((kind, port)) = wrong {
+                    found.push(self.wrong_type(consumer, reference, &resolved, *kind, port, world));
+                    mismatches.push(Mismatch {
+                        port: &port.name,
+                        wanted: &port.artifact,
+                        given: &resolved.port.artifact,
+                        place: &reference.place,
+                    });
+                }
                 if found.len() == before {
                     self.check_arity(consumer, reference, &resolved, &ports, world, found);
                 }
@@ -55,6 +67,16 @@ impl<'a> Stages<'a> {
             }
             inputs.push(Input { port: input.port.clone(), place: input.place.clone(), sources });
         }
+        if let Some((one, other)) = exchanged(&mismatches) {
+            let at = [one.place, other.place];
+            let mut index = 0..;
+            found.retain(|found| {
+                let is_of_stage = index.next().is_some_and(|index| index >= first_found);
+                let is_of_pair = found.code == codes::PORT_TYPE && at.contains(&&found.place);
+                !(is_of_stage && is_of_pair)
+            });
+            found.push(one.exchange(other));
+        }
         inputs
     }
 
@@ -73,18 +95,17 @@ impl<'a> Stages<'a> {
         expanded.kinds.iter().filter_map(port).collect()
     }
 
-    fn check_type(
+    /// The diagnostic for an output of another artifact kind than its input takes.
+    fn wrong_type(
         &self,
         consumer: WrittenStageIndex,
         reference: &Reference,
         resolved: &Resolved<'_>,
-        ports: &[(KindIndex, &InputPort)],
+        kind: KindIndex,
+        port: &InputPort,
         world: &World<'_>,
-        found: &mut Vec<Diagnostic>,
-    ) {
-        let wrong = ports.iter().find(|(_, port)| port.artifact != resolved.port.artifact);
-        let Some((kind, port)) = wrong else { return };
-        let name = &world.catalogue.kinds()[*kind].name;
+    ) -> Diagnostic {
+        let name = &world.catalogue.kinds()[kind].name;
         let message = format!(
             "the input `{}` of `{name}` takes {}, and `{}` gives {}",
             port.name,
@@ -110,7 +131,7 @@ impl<'a> Stages<'a> {
             [] => format!("no stage gives {}", port.artifact),
             some => format!("{} comes from {}", port.artifact, names::list(some)),
         };
-        found.push(Diagnostic::error(codes::PORT_TYPE, &reference.place, message).hint(hint));
+        Diagnostic::error(codes::PORT_TYPE, &reference.place, message).hint(hint)
     }
 
     /// The producer's axes that its consumer matches, and those that arrive together.
@@ -203,8 +224,7 @@ impl<'a> Stages<'a> {
         let mut diagnostic =
             Diagnostic::error(codes::PORT_ARITY, &reference.place, message).hint(hint);
         if let (Some(consumer), None) = (consumer, chosen(first)) {
-            diagnostic =
-                diagnostic.fix(add_axes(&self.written[consumer], &axis_names, world.files));
+            diagnostic = diagnostic.fix(add_axes(&self.written[consumer], &axis_names));
         }
         if let Some(place) = &self.written[resolved.stage].over_place {
             diagnostic =
@@ -319,6 +339,37 @@ impl<'a> Stages<'a> {
             place: reference.place.clone(),
         })
     }
+}
+
+/// An input that is given an output of another artifact kind.
+struct Mismatch<'m> {
+    port: &'m str,
+    wanted: &'m str,
+    given: &'m str,
+    place: &'m Place,
+}
+
+impl Mismatch<'_> {
+    /// The diagnostic for two inputs of which each is given what the other takes.
+    fn exchange(&self, other: &Self) -> Diagnostic {
+        let message = format!(
+            "the inputs `{}` and `{}` are exchanged: they take {} and {}",
+            self.port, other.port, self.wanted, other.wanted
+        );
+        let title = format!("exchange `{}` and `{}`", self.port, other.port);
+        Diagnostic::error(codes::PORT_TYPE, self.place, message)
+            .hint(format!("give `{}` what `{}` is given", self.port, other.port))
+            .related(other.place, format!("this is {}", other.given))
+            .fix(Fix::exchange(title, self.place, other.place))
+    }
+}
+
+/// The first two inputs of which each is given what the other takes.
+fn exchanged<'m>(mismatches: &'m [Mismatch<'m>]) -> Option<(&'m Mismatch<'m>, &'m Mismatch<'m>)> {
+    mismatches.iter().enumerate().find_map(|(at, one)| {
+        let fits = |other: &&Mismatch<'_>| one.wanted == other.given && other.wanted == one.given;
+        Some((one, mismatches[at + 1..].iter().find(fits)?))
+    })
 }
 
 /// True if a point is among those selected.

@@ -10,7 +10,7 @@ use crate::expression::{Environment, Mistake, Scope, Template, Type, Work, has_e
 use crate::files::Files;
 use crate::index::{AxisIndex, IndexVec, PointIndex};
 use crate::workflow::{Axis, Within};
-use crate::yaml::{Node, describe};
+use crate::yaml::{Node, Style, describe};
 
 /// A `where:` that was understood.
 pub(super) struct Filter<'n> {
@@ -25,8 +25,11 @@ pub(super) fn filter<'n>(
     found: &mut Vec<Diagnostic>,
 ) -> Option<Filter<'n>> {
     if !node.scalar().is_some_and(|scalar| has_expression(&scalar.text)) {
-        let hint = "where: ${{ fold < 3 }}".to_owned();
-        found.push(node.not_a("`where`", "an expression").hint(hint));
+        let mistake = node.not_a("`where`", "an expression");
+        found.push(match node.scalar().filter(|scalar| scalar.style == Style::Plain) {
+            Some(scalar) => mistake.write(&format!("${{{{ {} }}}}", scalar.text)),
+            None => mistake.hint("where: ${{ fold < 3 }}".to_owned()),
+        });
         return None;
     }
     let template = Template::read(node, scope, files, found)?;

@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use super::edits::add_input;
 use super::expand::{Expanded, World};
-use super::{WrittenStage, strangers};
+use super::{WrittenInput, WrittenStage, strangers};
 use crate::catalogue::{Arity, Catalogue, InputPort, OutputPort, Role};
 use crate::codes;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Fix};
 use crate::index::{IndexVec, KindIndex, OutputIndex, WrittenStageIndex};
 use crate::names;
 use crate::workflow::{DeclaredPorts, OptionPlaces};
@@ -118,6 +118,31 @@ fn declare_input(name: &str, declared: &[InputPort]) -> String {
     )
 }
 
+/// The one input that a stage needs and is not given, of the artifact kind that another input is
+/// given: its name is likely wrong.
+fn only_lacking<'p>(
+    input: &WrittenInput,
+    stage: &WrittenStage,
+    ports: &'p [InputPort],
+    stages: &IndexVec<WrittenStageIndex, WrittenStage>,
+    all: &IndexVec<WrittenStageIndex, Expanded>,
+    catalogue: &Catalogue,
+) -> Option<&'p str> {
+    let [reference] = input.references.as_slice() else { return None };
+    let producer = stages.position(|stage| stage.name == reference.stage)?;
+    let outputs = all[producer].outputs(catalogue)?;
+    let output = match &reference.port {
+        Some((name, _)) => outputs.iter().find(|output| output.name == *name)?,
+        None => outputs.iter().next()?,
+    };
+    let is_given = |port: &InputPort| stage.inputs.iter().any(|input| input.port == port.name);
+    let mut lacking = ports.iter().filter(|port| {
+        port.required && port.read && !is_given(port) && port.artifact == output.artifact
+    });
+    let (port, None) = (lacking.next()?, lacking.next()) else { return None };
+    Some(&port.name)
+}
+
 /// Checks that the kinds of a stage share their outputs, and that each gets its inputs.
 pub(crate) fn check(
     stage: WrittenStageIndex,
@@ -163,9 +188,16 @@ pub(crate) fn check(
                     .hint("it has no inputs".to_owned())
                     .suggest(&input.port, "input", names);
                 let is_declared = catalogue.kinds()[kind].declared_ports;
-                found.push(match unknown.fix.is_none() && is_declared {
-                    true => unknown.hint(declare_input(&input.port, ports)),
-                    false => unknown,
+                let lacking = || only_lacking(input, stage, ports, stages, all, catalogue);
+                found.push(match unknown.fix {
+                    None if is_declared => unknown.hint(declare_input(&input.port, ports)),
+                    None => match lacking() {
+                        Some(port) => unknown
+                            .hint(format!("did you mean `{port}`?"))
+                            .fix(Fix::word(&input.port, port, &input.place)),
+                        None => unknown,
+                    },
+                    Some(_) => unknown,
                 });
             }
         }

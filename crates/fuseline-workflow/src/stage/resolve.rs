@@ -38,13 +38,15 @@ impl<'a> Stages<'a> {
         if stage.is_none() {
             let names = self.written.iter().map(|stage| stage.name.as_str());
             let message = format!("there is no stage `{}`", reference.stage);
-            found.push(
-                Diagnostic::error(codes::UNKNOWN_STAGE, &reference.stage_place, message).suggest(
-                    &reference.stage,
-                    "stage",
-                    names,
-                ),
-            );
+            let unknown = Diagnostic::error(codes::UNKNOWN_STAGE, &reference.stage_place, message);
+            let dotted = reference
+                .stage
+                .split_once('-')
+                .filter(|(stage, _)| self.by_name.contains_key(stage) && reference.port.is_none());
+            found.push(match dotted {
+                Some((stage, port)) => unknown.write(&format!("{stage}.{port}")),
+                None => unknown.suggest(&reference.stage, "stage", names),
+            });
         }
         stage
     }

@@ -79,25 +79,6 @@ pub(super) fn check_skeleton(
     }
 }
 
-/// The change of the axis point that a misspelt part of a name comes from.
-fn point_fix(
-    uses: &Template,
-    written: &str,
-    meant: &str,
-    environment: &Environment<'_>,
-) -> Option<Fix> {
-    uses.axes.iter().find_map(|axis| {
-        let point = (*environment.coords.get(*axis)?)?;
-        let point = environment.axes.get(*axis)?.points.get(point)?;
-        let part = point.value.as_str().filter(|part| !part.is_empty())?;
-        written.match_indices(part).find_map(|(start, _)| {
-            let (before, behind) = (&written[..start], &written[start + part.len()..]);
-            let meant = meant.strip_prefix(before)?.strip_suffix(behind)?;
-            Some(Fix::word(part, meant, &point.place))
-        })
-    })
-}
-
 /// The kind that `uses:` gives at one combination.
 pub(super) fn resolve_kind(
     uses: &Template,
@@ -132,12 +113,11 @@ pub(super) fn resolve_kind(
             }
             (None, true) => "`fuseline stages` lists them".to_owned(),
         };
-        found.push(Diagnostic::error(codes::UNKNOWN_KIND, &node.place, message).hint(hint).fix(
-            near.map(|near| {
-                point_fix(uses, &name, near, environment)
-                    .unwrap_or_else(|| Fix::word(&name, near, &node.place))
-            }),
-        ));
+        found.push(
+            Diagnostic::error(codes::UNKNOWN_KIND, &node.place, message)
+                .hint(hint)
+                .fix(near.map(|near| Fix::word(&name, near, &node.place))),
+        );
     }
     kind
 }

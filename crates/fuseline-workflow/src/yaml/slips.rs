@@ -87,25 +87,35 @@ fn lines(text: &str, at: usize) -> (Option<Line<'_>>, Vec<Line<'_>>) {
 pub(super) fn find(text: &str, at: usize, keys: &[&str]) -> Option<Slip> {
     let (next, above) = lines(text, at);
     let (line, above) = above.split_first()?;
-    tab(text, [Some(*line), next])
+    tab(text, [Some(*line), next], above)
+        .or_else(|| typographic_quotes(line))
+        .or_else(|| unknown_escape(line, at))
         .or_else(|| expression_without_dollar(line))
         .or_else(|| unclosed_quote(above))
         .or_else(|| unclosed_bracket(line, above))
         .or_else(|| unquoted_expression(line))
         .or_else(|| no_space(line, keys).or_else(|| no_space(above.first()?, keys)))
         .or_else(|| no_comma(text, line, at))
+        .or_else(|| unquoted_brackets(line, at))
         .or_else(|| no_colon(line, keys))
+        .or_else(|| equals_sign(line).or_else(|| equals_sign(above.first()?)))
         .or_else(|| dash(line, above))
         .or_else(|| indentation(line, above, keys))
 }
 
-fn tab(text: &str, lines: [Option<Line<'_>>; 2]) -> Option<Slip> {
+fn tab(text: &str, lines: [Option<Line<'_>>; 2], above: &[Line<'_>]) -> Option<Slip> {
     let is_tabbed = |line: &Line<'_>| text[line.start..line.at()].contains('\t');
     let line = lines.into_iter().flatten().find(is_tabbed)?;
     let span = line.start..line.at();
-    // Editors show a tab as wide as they like; two spaces a step is what workflows are written
-    // with.
-    let spaces = text[span.clone()].chars().map(|c| if c == '\t' { 2 } else { 1 }).sum();
+    let opens = |other: &&Line<'_>| other.key().is_some_and(|(_, value)| value.is_empty());
+    let beside = lines[1].filter(|next| next.start > line.start && !is_tabbed(next));
+    let spaces = match (above.first().filter(opens), beside) {
+        // The first of several keys stands where the others do.
+        (Some(outer), Some(beside)) if beside.indent > outer.indent => beside.indent,
+        // Editors show a tab as wide as they like; two spaces a step is what workflows are written
+        // with.
+        _ => text[span.clone()].chars().map(|c| if c == '\t' { 2 } else { 1 }).sum(),
+    };
     Some(Slip {
         message: "this line is indented with a tab".to_owned(),
         hint: "indent with spaces; YAML does not allow tabs there".to_owned(),
@@ -192,13 +202,21 @@ fn unclosed_bracket(line: &Line<'_>, above: &[Line<'_>]) -> Option<Slip> {
             let content = without_comment(opening.content);
             for (at, letter) in content.char_indices() {
                 match (quote, letter) {
-                    (Some(own), letter) if own == letter => quote = None,
+                    (Some((_, own)), letter) if own == letter => quote = None,
                     (Some(_), _) => {}
-                    (None, '"' | '\'') => quote = Some(letter),
+                    (None, '"' | '\'') => quote = Some((at, letter)),
                     (None, '[' | '{') => open.push((at, letter)),
                     (None, ']' | '}') => _ = open.pop(),
                     _ => {}
                 }
+            }
+            if let Some((at, quote)) = quote {
+                return Some(Slip {
+                    span: opening.at() + at..opening.end(),
+                    message: "the quotation that begins here is not closed".to_owned(),
+                    hint: format!("write {quote} at its end"),
+                    fix: None,
+                });
             }
             let (at, letter) = open.pop()?;
             let close = if letter == '[' { "]" } else { " }" };
@@ -251,15 +269,110 @@ fn no_comma(text: &str, line: &Line<'_>, at: usize) -> Option<Slip> {
     let word = before.len() - before.rfind(|c: char| c.is_whitespace()).map(|blank| blank + 1)?;
     let start = at - word;
     let gap = before[..before.len() - word].trim_end();
+    let comma = gap.trim_end_matches(';').len()..gap.len();
     if word == 0 || gap.ends_with([',', '{', '[', ':']) {
         return None;
     }
-    let end = line.at() + gap.len();
     Some(Slip {
         span: start..at,
         message: format!("a comma is missing before `{}`", &text[start..at]),
         hint: "entries in braces are parted by commas".to_owned(),
-        fix: Some((end..end, ",".to_owned(), "put a comma there".to_owned())),
+        fix: Some((
+            line.at() + comma.start..line.at() + comma.end,
+            ",".to_owned(),
+            "put a comma there".to_owned(),
+        )),
+    })
+}
+
+/// Quotation marks of a word processor, which YAML takes for letters.
+fn typographic_quotes(line: &Line<'_>) -> Option<Slip> {
+    const MARKS: [char; 4] = ['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}'];
+    let start = line.content.find(MARKS)?;
+    let last = line.content.rfind(MARKS)?;
+    let end = last + line.content[last..].chars().next().map_or(0, char::len_utf8);
+    let right = line.content[start..end]
+        .replace(['\u{201c}', '\u{201d}'], "\"")
+        .replace(['\u{2018}', '\u{2019}'], "'");
+    let span = line.at() + start..line.at() + end;
+    Some(Slip {
+        message: "these are typographic quotation marks".to_owned(),
+        hint: format!("write {right}"),
+        fix: Some((span.clone(), right.clone(), format!("write {right}"))),
+        span,
+    })
+}
+
+/// A backslash that begins no escape of YAML, such as one of a pattern, between double quotes.
+fn unknown_escape(line: &Line<'_>, at: usize) -> Option<Slip> {
+    let before = line.content.get(..at.checked_sub(line.at())?)?;
+    let start = match line.content[before.len()..].starts_with('"') {
+        true => before.len(),
+        false => before.rfind('"')?,
+    };
+    let length = line.content[start + 1..].find('"')?;
+    let inside = &line.content[start + 1..start + 1 + length];
+    const ESCAPES: &str = "0abtnvfre \"/\\N_LPxuU";
+    let mut letters = inside.split('\\').skip(1).filter_map(|rest| rest.chars().next());
+    if letters.all(|letter| ESCAPES.contains(letter)) {
+        return None;
+    }
+    let right = format!("'{inside}'");
+    let span = line.at() + start..line.at() + start + length + 2;
+    Some(Slip {
+        message: "between double quotes a backslash begins an escape".to_owned(),
+        hint: format!("write {right}"),
+        fix: (!inside.contains('\''))
+            .then(|| (span.clone(), right.clone(), format!("write {right}"))),
+        span,
+    })
+}
+
+/// A text with brackets, such as a reference with a selection or a pattern, inside of other
+/// brackets.
+fn unquoted_brackets(line: &Line<'_>, at: usize) -> Option<Slip> {
+    let before = line.content.get(..at.checked_sub(line.at())?)?;
+    let start = before.rfind(": ")? + 2;
+    let value = &line.content[start..];
+    if !before[..start].contains('{') || value.starts_with(['"', '\'', '[', '{', ' ']) {
+        return None;
+    }
+    let mut depth = 0_usize;
+    let end = value.char_indices().find_map(|(at, letter)| {
+        match letter {
+            '[' | '{' => depth += 1,
+            ']' | '}' | ',' if depth == 0 => return Some(at),
+            ']' | '}' => depth -= 1,
+            _ => {}
+        }
+        None
+    })?;
+    let text = value[..end].trim_end();
+    if !text.contains(['[', '{']) {
+        return None;
+    }
+    let quote = if text.contains(['"', '\\']) { '\'' } else { '"' };
+    let right = format!("{quote}{text}{quote}");
+    let span = line.at() + start..line.at() + start + text.len();
+    Some(Slip {
+        message: "a text with brackets inside of `{ }` or `[ ]` must be quoted".to_owned(),
+        hint: format!("write {right}"),
+        fix: (!text.contains(quote))
+            .then(|| (span.clone(), right.clone(), format!("write {right}"))),
+        span,
+    })
+}
+
+/// `key = value`.
+fn equals_sign(line: &Line<'_>) -> Option<Slip> {
+    let (key, rest) = line.content.split_at(word_length(line.content));
+    let value = rest.trim_start().strip_prefix('=').filter(|_| !key.is_empty())?;
+    let gap = line.at() + key.len()..line.end() - value.trim_start().len();
+    Some(Slip {
+        span: line.at()..line.end(),
+        message: format!("`{key}` and its value are parted by a colon"),
+        hint: format!("write `{key}: {}`", value.trim_start()),
+        fix: Some((gap, ": ".to_owned(), "write a colon".to_owned())),
     })
 }
 
@@ -267,7 +380,8 @@ fn no_comma(text: &str, line: &Line<'_>, at: usize) -> Option<Slip> {
 fn no_colon(line: &Line<'_>, keys: &[&str]) -> Option<Slip> {
     let (word, rest) = line.content.split_at(word_length(line.content));
     let is_alone = !word.is_empty() && rest.is_empty();
-    let is_key = rest.starts_with(' ') && keys.contains(&word) && !rest.contains(": ");
+    let is_value = rest.trim_start().starts_with(['{', '[']) || !rest.contains(": ");
+    let is_key = rest.starts_with(' ') && keys.contains(&word) && is_value;
     if !is_alone && !is_key {
         return None;
     }
@@ -297,6 +411,30 @@ fn dash(line: &Line<'_>, above: &[Line<'_>]) -> Option<Slip> {
     })
 }
 
+/// A key that stands too far to the left between two others, or as the first below the key that
+/// holds them.
+fn too_little(odd: &Line<'_>, line: &Line<'_>, above: &[Line<'_>]) -> Option<Slip> {
+    let nearest = above.iter().find(|other| other.indent <= line.indent)?;
+    let is_first = above.first().is_some_and(|outer| {
+        outer.indent == odd.indent && outer.key().is_some_and(|(_, value)| value.is_empty())
+    });
+    if nearest.indent != line.indent && !is_first {
+        return None;
+    }
+    let ((key, _), (neighbour, _)) = (odd.key()?, line.key()?);
+    let spaces = plural(line.indent);
+    Some(Slip {
+        span: odd.at()..odd.at() + key.len(),
+        message: format!(
+            "`{key}` is indented by {}, and `{neighbour}` below it by {}",
+            plural(odd.indent),
+            line.indent
+        ),
+        hint: format!("the keys of one mapping stand in one column: indent it by {spaces}"),
+        fix: Some((odd.start..odd.at(), " ".repeat(line.indent), format!("indent by {spaces}"))),
+    })
+}
+
 /// A key in no column of those above it, or below a key that has a value already.
 fn indentation(line: &Line<'_>, above: &[Line<'_>], keys: &[&str]) -> Option<Slip> {
     let (key, _) = line.key()?;
@@ -311,6 +449,9 @@ fn indentation(line: &Line<'_>, above: &[Line<'_>], keys: &[&str]) -> Option<Sli
     let is_too_far = line.indent > previous.indent && has_value;
     if !is_too_far && columns.iter().any(|other| other.indent == line.indent) {
         return None;
+    }
+    if is_too_far && let Some(slip) = too_little(previous, line, &above[1..]) {
+        return Some(slip);
     }
     // The neighbour that is a key of the same sort, such as `uses` and `over`, or else the nearest.
     let is_alike = |other: &&Line<'_>| {
