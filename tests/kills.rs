@@ -72,11 +72,14 @@ pub fn kill_runs(kills: usize, seed: u64, disturbed: bool, mut say: impl FnMut(&
                 run.kill().expect("a child can be killed");
             }
             let status = run.wait().expect("a child can be waited for");
-            if let Some((what, mut beside)) = beside {
-                let ended = beside.wait().expect("a child can be waited for").code();
+            if let Some((what, beside)) = beside {
+                let ended = beside.wait_with_output().expect("a child can be waited for");
+                let (code, said) = (ended.status.code(), String::from_utf8_lossy(&ended.stderr));
                 // A job that was collected meanwhile is not executed.
-                if ended != Some(0) && (what != "exec" || !matches!(ended, Some(1 | 2))) {
-                    found.differences.push(format!("{what} beside a run ended with {ended:?}"));
+                if code != Some(0) && (what != "exec" || !matches!(code, Some(1 | 2))) {
+                    found
+                        .differences
+                        .push(format!("{what} beside a run ended with {code:?}: {said}"));
                 }
             }
             if status.code().is_some_and(|code| code != 0) {
@@ -114,6 +117,8 @@ pub fn kill_runs(kills: usize, seed: u64, disturbed: bool, mut say: impl FnMut(&
 /// Starts something that uses the cache beside a run; none now and then.
 fn start_beside(lab: &Lab, random: &mut Numbers) -> Option<(&'static str, Child)> {
     let (what, arguments) = match random.below(4) {
+        // It is an error where the run has not made the cache yet.
+        0 if !lab.path("cache/objects").is_dir() => return None,
         0 => {
             ("gc", ["cache", "gc", "--grace", "0", "--keep-runs", "1"].map(str::to_owned).to_vec())
         }
@@ -127,7 +132,7 @@ fn start_beside(lab: &Lab, random: &mut Numbers) -> Option<(&'static str, Child)
         _ => return None,
     };
     let mut command = lab.command(arguments);
-    let started = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let started = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
     Some((what, started.expect("fuseline can be started")))
 }
 

@@ -274,10 +274,20 @@ impl Cache {
         report: &mut GcReport,
     ) -> Result<(), CacheError> {
         let Layout { root, runs, leases, workflows, remotes, .. } = &self.layout;
-        let of_runs = self.list(runs)?.into_iter().filter(|entry| entry.stat.folder);
+        let entries = self.list(root)?;
+        // One that is a link leads to what is not the cache's.
+        let own = |folder: &Path| {
+            let name = folder.file_name().and_then(|name| name.to_str());
+            entries.iter().any(|entry| entry.stat.folder && name == Some(&entry.name))
+        };
+        let list_own = |folder: &Path| match own(folder) {
+            true => self.list(folder),
+            false => Ok(Vec::new()),
+        };
+        let of_runs = list_own(runs)?.into_iter().filter(|entry| entry.stat.folder);
         let of_runs = of_runs.map(|entry| runs.join(entry.name));
-        let folders = [root, leases, workflows].into_iter().cloned().chain(of_runs);
-        for folder in folders {
+        let folders = [leases, workflows].into_iter().filter(|folder| own(folder)).cloned();
+        for folder in folders.chain([root.clone()]).chain(of_runs) {
             for entry in self.list(&folder)? {
                 if entry.name.ends_with(TEMPORARY) && cutoff.passes(&entry.stat) {
                     self.remove_debris(&folder.join(&entry.name), &entry, options, report)?;
@@ -285,7 +295,7 @@ impl Cache {
             }
         }
         // Copies of a remote's contents that were not read of late can be fetched again.
-        for remote in self.list(remotes)?.into_iter().filter(|entry| entry.stat.folder) {
+        for remote in list_own(remotes)?.into_iter().filter(|entry| entry.stat.folder) {
             let folder = remotes.join(remote.name);
             for entry in self.list(&folder)?.iter().filter(|entry| cutoff.passes(&entry.stat)) {
                 self.remove_debris(&folder.join(&entry.name), entry, options, report)?;
@@ -510,6 +520,9 @@ impl Cache {
 
     pub(crate) fn remove_if_there(&self, path: &Path) -> Result<(), CacheError> {
         match self.store.remove(path) {
+            Err(error) if error.kind() == ErrorKind::IsADirectory => {
+                self.store.remove_folder(path).map_err(CacheError::write(path))
+            }
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(CacheError::write(path)(error))
             }

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
+use fuseline_artifact::Digest;
+
 use crate::cache::Cache;
 use crate::error::CacheError;
 use crate::key::ActionKey;
@@ -169,6 +171,12 @@ enum Remains {
     Nothing,
 }
 
+/// True if a name is one that leases of actions and runs have.
+fn has_name_of_lease(name: &str) -> bool {
+    let is_of_run = |id: &str| id.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    name.parse::<Digest>().is_ok() || name.strip_prefix(RUN_LEASE).is_some_and(is_of_run)
+}
+
 /// True if a file in the folder of leases is a lease of an action or a run.
 pub(crate) fn is_lease(name: &str) -> bool {
     name != "gc" && !name.starts_with('.') && !name.contains(heartbeat::TAKEOVER)
@@ -312,8 +320,10 @@ impl Leases {
     fn judge(&self, name: &str) -> Remains {
         let is_of_process = name.starts_with(disk::RECORD) || name.contains(heartbeat::TAKEOVER);
         match self {
-            Self::Flock { .. } => Remains::Lease,
-            Self::Heartbeat { .. } if is_lease(name) => Remains::Lease,
+            // Whatever else lies there is not the cache's, or the folder is not.
+            Self::Flock { .. } if has_name_of_lease(name) => Remains::Lease,
+            Self::Flock { .. } => Remains::Nothing,
+            Self::Heartbeat { .. } if is_lease(name) && has_name_of_lease(name) => Remains::Lease,
             Self::Heartbeat { .. } if is_of_process && !self.is_held(name) => Remains::Debris,
             Self::Heartbeat { .. } => Remains::Nothing,
         }

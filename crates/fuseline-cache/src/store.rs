@@ -48,7 +48,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn create_folder(&self, path: &Path) -> io::Result<()>;
     /// Entries of a folder, in order of their names.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
-    /// Names of the folders in a folder, in order.
+    /// Names of the folders in a folder, in order; links are none.
     fn folders(&self, path: &Path) -> io::Result<Vec<String>>;
     /// Brings to the disk what was written under a folder before.
     fn flush(&self, folder: &Path) -> io::Result<()>;
@@ -84,7 +84,8 @@ pub struct Stat {
     pub size: u64,
     /// When it was written or touched last.
     pub modified: SystemTime,
-    /// True if it is a folder.
+    /// True if it is a folder. In a list, a link to one is none: what a cache holds is not
+    /// elsewhere.
     pub folder: bool,
 }
 
@@ -225,8 +226,13 @@ impl Store for LocalStore {
         for entry in fs::read_dir(path)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
+            // Most filesystems say it with the name.
+            let is_link = entry.file_type()?.is_symlink();
             match fs::metadata(entry.path()) {
-                Ok(metadata) => entries.push(Entry { name, stat: metadata.into() }),
+                Ok(metadata) => {
+                    let folder = metadata.is_dir() && !is_link;
+                    entries.push(Entry { name, stat: Stat { folder, ..metadata.into() } });
+                }
                 // Another process has removed it since.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -240,9 +246,7 @@ impl Store for LocalStore {
         let mut names = Vec::new();
         for entry in fs::read_dir(path)? {
             let entry = entry?;
-            // Most filesystems say it with the name.
-            let kind = entry.file_type()?;
-            if kind.is_dir() || kind.is_symlink() && entry.path().is_dir() {
+            if entry.file_type()?.is_dir() {
                 names.extend(entry.file_name().into_string());
             }
         }

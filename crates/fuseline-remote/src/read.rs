@@ -19,7 +19,7 @@ const MAX_OTHER_PACKS: usize = 64;
 
 /// A pack of a listing.
 #[derive(Debug, Clone)]
-struct Listed {
+pub(crate) struct Listed {
     scope: String,
     name: PackName,
     size: u64,
@@ -129,14 +129,21 @@ impl Shared {
 
     fn load_all(&self, state: &mut State) {
         state.loaded = Loaded::All;
-        let Some(mut listed) = self.list(&format!("{LAYOUT}/packs")) else { return };
-        self.forget_except(|scope, name| {
-            listed.iter().any(|pack| pack.scope == scope && pack.name == *name)
-        });
+        let Some(mut listed) = self.list_all() else { return };
         listed.sort_by_key(|pack| (Reverse(pack.modified), pack.name));
         listed.retain(|pack| !state.catalogue.has(&pack.scope, &pack.name));
         listed.truncate(MAX_OTHER_PACKS);
         self.load_listed(state, listed);
+    }
+
+    /// All packs of the remote; none when it does not say. Those that it has no more are not kept
+    /// either.
+    pub fn list_all(&self) -> Option<Vec<Listed>> {
+        let listed = self.list(&format!("{LAYOUT}/packs"))?;
+        self.forget_except(|scope, name| {
+            listed.iter().any(|pack| pack.scope == scope && pack.name == *name)
+        });
+        Some(listed)
     }
 
     /// The packs under a prefix; none when the remote does not say.

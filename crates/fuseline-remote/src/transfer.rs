@@ -38,6 +38,8 @@ impl RemoteCache {
     /// it.
     pub fn push(&self, keys: &BTreeSet<ActionKey>) -> Transfer {
         let mut transfer = Transfer { actions: keys.len() as u64, ..Transfer::default() };
+        // What this cache has kept of the remote says what was there once.
+        self.shared.list_all();
         for key in keys {
             if self.shared.is_known(key) {
                 transfer.known += 1;

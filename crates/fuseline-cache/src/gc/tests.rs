@@ -198,8 +198,7 @@ fn what_nobody_writes_any_more_goes_wherever_it_lies() {
     let young = cache.gc(&keep_runs(3)).unwrap();
     assert_eq!(young.debris, 0, "it may be being written");
     age(folder.path(), LONG);
-    // The one among the leases goes as a lease that nobody holds.
-    assert_eq!(cache.gc(&keep_runs(3)).unwrap().debris, left.len() - 1);
+    assert_eq!(cache.gc(&keep_runs(3)).unwrap().debris, left.len());
     assert!(left.iter().all(|path| !path.exists()));
 }
 
@@ -232,4 +231,51 @@ fn an_object_from_elsewhere_is_stored_under_its_own_name_or_not_at_all() {
     assert_eq!(cache.status().unwrap().objects, before);
     assert!(receive(b"right"));
     assert_eq!(cache.get_object(&digest).unwrap().unwrap(), &b"right"[..]);
+}
+
+#[test]
+fn nothing_is_removed_or_written_behind_links_that_somebody_planted() {
+    use std::os::unix::fs::symlink;
+    let (folder, cache) = three_runs();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let names = ["notes", ".1-2-3.tmp", "run-notes"];
+    for name in names {
+        fs::write(elsewhere.path().join(name), name).unwrap();
+    }
+    let place = |name: &str| folder.path().join(name);
+    fs::create_dir_all(place("remotes")).unwrap();
+    for link in ["remotes/x", "runs/1-1", "objects/0000", "actions/0000"] {
+        symlink(elsewhere.path(), place(link)).unwrap();
+    }
+    let leases = ["gc".to_owned(), "run-1".to_owned(), key("new").to_string()];
+    for lease in &leases {
+        symlink(elsewhere.path().join("notes"), place("leases").join(lease)).unwrap();
+    }
+    age(folder.path(), LONG);
+    age(elsewhere.path(), LONG);
+    execute(&cache, "new").unwrap();
+    cache.gc(&keep_runs(0)).unwrap();
+    assert!(leases.iter().all(|lease| !place("leases").join(lease).is_symlink()));
+    for own in ["leases", "runs", "remotes", "workflows"] {
+        fs::remove_dir_all(place(own)).unwrap();
+        symlink(elsewhere.path(), place(own)).unwrap();
+    }
+    age(elsewhere.path(), LONG);
+    let cache = Cache::open(folder.path()).unwrap();
+    cache.gc(&keep_runs(0)).unwrap();
+    for name in names {
+        let found = fs::read_to_string(elsewhere.path().join(name));
+        assert_eq!(found.ok().as_deref(), Some(name));
+    }
+}
+
+#[test]
+fn a_folder_in_the_place_of_an_object_goes_as_a_damaged_one() {
+    let (_folder, cache) = three_runs();
+    let path = object_path(&cache, "2");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    fs::rename(&path, with_end(&path, DAMAGED)).unwrap();
+    assert_eq!(cache.gc(&keep_runs(3)).unwrap().debris, 1);
+    assert!(!with_end(&path, DAMAGED).exists());
 }

@@ -1,9 +1,9 @@
 //! Leases that are locks of the kernel: they end with their process, however that ends.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read as _, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +14,9 @@ use crate::store::follow_mode;
 
 /// Time between two looks at a name of a file whose lock outlasts it.
 const LOOK_AT_NAME: Duration = Duration::from_millis(5);
+
+/// Length of what the longest lease says of its holder.
+const MAX_HOLDER_BYTES: u64 = 1024;
 
 /// A lock on a file in `leases/`. The file alone means nothing: one that a dead process has left is
 /// taken over at once.
@@ -30,10 +33,13 @@ impl FileLock {
     /// the file.
     pub fn acquire(path: &Path, wait: bool) -> Result<Option<Self>, CacheError> {
         loop {
-            let options =
-                File::options().create(true).truncate(false).write(true).read(true).open(path);
-            let file = match options {
+            let file = match open(path, File::options().create(true).truncate(false).write(true)) {
                 Ok(file) => file,
+                // No lease is a link. What it leads to is not the cache's to write to.
+                Err(_) if path.is_symlink() => {
+                    fs::remove_file(path).map_err(CacheError::write(path))?;
+                    continue;
+                }
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     let folder = path.parent().unwrap_or(path);
                     fs::create_dir_all(folder).map_err(CacheError::write(folder))?;
@@ -183,7 +189,9 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 
 /// The holder of the lock on a file, for people; none when nobody holds it.
 pub(super) fn holder(path: &Path) -> Option<String> {
-    let holder = fs::read_to_string(path).ok()?;
+    let mut holder = String::new();
+    let file = open(path, &mut File::options()).ok()?;
+    file.take(MAX_HOLDER_BYTES).read_to_string(&mut holder).ok()?;
     is_held(path).then(|| holder.trim_end().to_owned())
 }
 
@@ -204,7 +212,7 @@ fn replace_locked(path: &Path) -> io::Result<Option<File>> {
 /// Removes a lease file that this user may not write to, unless its holder is alive. Whether it was
 /// removed.
 fn replace_dead(path: &Path) -> io::Result<bool> {
-    let file = File::open(path)?;
+    let file = open(path, &mut File::options())?;
     match file.try_lock() {
         Ok(()) if is_at(&file, path) => fs::remove_file(path).map(|()| true),
         // Another has replaced it.
@@ -212,6 +220,12 @@ fn replace_dead(path: &Path) -> io::Result<bool> {
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(error),
     }
+}
+
+/// Opens a file to read it and what else the options say; a link is an error. Never waits.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    options.read(true).custom_flags(flags.bits().cast_signed()).open(path)
 }
 
 /// True if the file that is open is the one that has this name.
@@ -224,7 +238,7 @@ pub(super) fn is_at(file: &File, path: &Path) -> bool {
 
 /// True if a living process holds the lock on a file.
 pub(super) fn is_held(path: &Path) -> bool {
-    let file = match File::open(path) {
+    let file = match open(path, &mut File::options()) {
         Ok(file) => file,
         // Nobody can tell: it counts as held.
         Err(error) => return error.kind() == ErrorKind::PermissionDenied,

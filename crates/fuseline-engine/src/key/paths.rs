@@ -152,10 +152,25 @@ mod tests {
         let text = format!("--data={}", data.display());
         assert_eq!(named(&text, &[]), (text.clone(), Vec::new()), "a place");
         let inputs = [data.clone(), path("none")];
-        assert_eq!(named(&text, &inputs).1, [NamedPath::Folder(data)], "an input");
+        let found = ("--data=\0".to_owned(), vec![NamedPath::Folder(data)]);
+        assert_eq!(named(&text, &inputs), found, "an input");
+        // What is before a blank in the name of a missing input is a folder, and none of its own.
+        std::fs::create_dir(path("my")).unwrap();
+        let missing = path("my none");
+        let text = missing.display().to_string();
+        let found = (text.clone(), vec![NamedPath::Missing(missing.clone())]);
+        assert_eq!(named(&text, &[missing]), found);
         let none = path("none").display().to_string();
         assert_eq!(named(&none, &inputs).1, [NamedPath::Missing(path("none"))]);
-        assert_eq!(named(&none, &[]), (none.clone(), vec![NamedPath::Absent(path("none"))]));
+        let absent = vec![NamedPath::Absent(path("none"))];
+        assert_eq!(named(&none, &[]), (none.clone(), absent));
+        assert_eq!(named(&none, &[path("a")]).1, [NamedPath::Absent(path("none"))]);
+
+        let mut value = serde_json::json!({ "of": { "script": &script } });
+        let mut found = Vec::new();
+        take_paths(&mut value, &[], &mut found);
+        assert_eq!(value, serde_json::json!({ "of": { "script": "\0" } }));
+        assert_eq!(found, [file(&script)]);
         for text in ["a/b", "s/x/y/", "/", "/dev/null", "1 / 2", "https://example.org/x", ""] {
             let (rest, found) = named(text, &[]);
             assert_eq!(rest, text);

@@ -151,6 +151,38 @@ fn a_leak_of_many_actions_is_said_once_with_their_number_and_what_follows_is_not
     .unwrap_err();
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].message.contains(", and so do 2 more of its actions (path: bad[at=0] -> "));
+    // All that differs is the point.
+    let found = plan(
+        "axes: { at: [0, 1, 2] }\n",
+        "  bad: { uses: test.says, with: { trained: 5 } }\n  fits: { uses: test.says, over: [at], \
+         inputs: { from: bad }, with: { fits: 0 } }\n  last: { uses: test.says, inputs: { from: \
+         fits } }\n",
+    )
+    .unwrap_err();
+    assert!(found[0].message.contains(", and so do 2 more of its actions (path: bad -> "));
+}
+
+#[test]
+fn a_stage_that_lacks_an_axis_which_those_around_it_have_is_given_it_by_the_fix() {
+    let fix = |before: &str, after: &str| {
+        let stage = |name: &str, over: &str, rest: &str| {
+            format!("  {name}: {{ uses: test.says, over: [{over}], {rest} }}\n")
+        };
+        let stages = [
+            stage("before", "at", "with: { trained: \"${{ at }}\" }"),
+            stage("first", "at", "inputs: { from: before }"),
+            stage("between", before, "inputs: { from: first }"),
+            stage("then", after, "inputs: { from: between }"),
+            stage("fits", "at", "inputs: { from: then }, with: { fits: \"${{ at }}\" }"),
+            stage("last", "", "inputs: { from: fits }"),
+        ];
+        let found = plan("axes: { at: [0, 1] }\n", &stages.concat()).unwrap_err();
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].fix.as_ref().map(|fix| fix.title.clone())
+    };
+    assert_eq!(fix("", "at").as_deref(), Some("add `at` to `over` of `between`"));
+    assert_eq!(fix("at", "").as_deref(), Some("add `at` to `over` of `then`"));
+    assert_eq!(fix("", ""), None, "one axis is not enough");
 }
 
 #[test]

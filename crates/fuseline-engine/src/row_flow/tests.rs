@@ -21,12 +21,13 @@ fn port(name: &str, role: Role) -> InputPort {
 }
 
 /// A stage that fits on `fitted`, asks the model at `model` about `asked`, and gives `main`.
-fn ports() -> [InputPort; 4] {
+fn ports() -> [InputPort; 5] {
     [
         port("fitted", Role::Fit),
         port("model", Role::Apply),
         port("asked", Role::Apply),
         port("folds", Role::Neutral),
+        InputPort { read: false, ..port("splits", Role::Fit) },
     ]
 }
 
@@ -311,6 +312,10 @@ fn what_is_fitted_beside_training_rows_is_checked_and_beside_test_rows_it_was_re
     };
     assert_eq!(codes(Rows::train(fold(1))), [codes::LEAK_SHAPED_BY_TEST]);
     assert_eq!(codes(Rows::test(fold(1))), []);
+    let in_fold = RowState { in_fold: true, ..RowState::default() };
+    let tested = RowState::unshaped(Rows::test(fold(1)));
+    let inputs = [("fitted", in_fold), ("asked", tested)];
+    assert_eq!(leaks(&inputs, |flow| flow.fit_beside("fitted", "asked")), []);
 }
 
 #[test]

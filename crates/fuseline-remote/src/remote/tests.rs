@@ -170,6 +170,22 @@ fn a_run_that_is_told_to_stop_leaves_the_rest_for_a_push() {
 }
 
 #[test]
+fn a_push_sends_again_what_the_remote_has_lost() {
+    let (_folder, path) = shared();
+    let machine = Machine::new(&path, RemoteMode::Write);
+    machine.run("w", 0..3);
+    let push = || {
+        let (_cache, remote) = machine.connect("w");
+        let transfer = remote.push(&(0..3).map(key).collect());
+        (transfer.known, remote.finish(&Arc::default()).actions_sent)
+    };
+    assert_eq!(push(), (3, 0));
+    std::fs::remove_dir_all(&path).unwrap();
+    assert_eq!(push(), (0, 3));
+    assert_eq!(push(), (3, 0));
+}
+
+#[test]
 fn folders_that_are_made_in_a_shared_folder_have_its_rights() {
     use std::os::unix::fs::PermissionsExt;
     let (_folder, path) = shared();

@@ -41,6 +41,13 @@ impl Kind {
 /// Reads an array. Errors are lower-case fragments that say what is wrong with it.
 pub(super) fn read(bytes: &[u8]) -> Result<Npy, String> {
     let (header, data) = parts(bytes).ok_or("it is no numpy array, or is cut short")?;
+    // numpy takes the last of two, others the first.
+    if ["'descr':", "'shape':", "'fortran_order':"]
+        .iter()
+        .any(|key| header.matches(key).count() > 1)
+    {
+        return Err("its header says one thing twice".to_owned());
+    }
     let descr = text_after(header, "'descr':")
         .ok_or("it holds records of several fields; save one array for each of them")?;
     let kind = kind(descr)?;
@@ -54,13 +61,19 @@ pub(super) fn read(bytes: &[u8]) -> Result<Npy, String> {
         return Err("its texts have no length".to_owned());
     }
     let size = count.checked_mul(width).ok_or("it is too large")?;
-    let items = data.get(..size).ok_or_else(|| {
-        format!("it is cut short: {size} bytes were saved, and {} are there", data.len())
-    })?;
-    let is_column_major = word_after(header, "'fortran_order':") == Some("True");
+    if data.len() != size {
+        let is_short = data.len() < size;
+        let what = if is_short { "it is cut short" } else { "it is longer than its shape" };
+        return Err(format!("{what}: {size} bytes were saved, and {} are there", data.len()));
+    }
+    let is_column_major = match word_after(header, "'fortran_order':") {
+        Some("True") => true,
+        Some("False") => false,
+        _ => return Err("its header does not say whether rows or columns come first".to_owned()),
+    };
     let items = match is_column_major && shape.len() > 1 {
-        true => row_major(items, width, &shape),
-        false => items.to_vec(),
+        true => row_major(data, width, &shape),
+        false => data.to_vec(),
     };
     Ok(Npy { shape, kind, items })
 }
@@ -77,12 +90,17 @@ impl Npy {
         }
     }
 
-    /// Its items as texts, whole numbers with all their digits. The error names the first that is
-    /// no text.
+    /// Its items as texts, whole numbers with all their digits; NaN is an empty one. The error names
+    /// the first that is no text.
     pub fn texts(&self) -> Result<Vec<String>, String> {
         let items = self.items.chunks_exact(self.kind.width().max(1));
         match self.kind {
-            Kind::Number(layout) => Ok(items.map(|item| layout.text(item)).collect()),
+            Kind::Number(layout) => Ok(items
+                .map(|item| match layout.number(item).is_nan() {
+                    true => String::new(),
+                    false => layout.text(item),
+                })
+                .collect()),
             Kind::Truth => Ok(items.map(|item| truth_text(item != [0]).to_owned()).collect()),
             Kind::Bytes(_) => items.enumerate().map(|(row, item)| utf8(row, item)).collect(),
             Kind::Points { is_big_endian, .. } => {

@@ -76,7 +76,9 @@ impl StageKind for LoadNpz {
     // 2: blanks around an id do not count; ids of bytes that are no UTF-8 and codes that are no
     // characters are errors, and NULs within an id are kept; ids that are floats are written as
     // Python writes them; whole numbers beyond 63 bits are read.
-    const REVISION: u32 = 2;
+    // 3: an id that is NaN is none, and no text `NaN`; a header that says one thing twice, or that
+    // stands before more than its shape holds, is an error.
+    const REVISION: u32 = 3;
     const SUMMARY: &'static str = "Reads features from arrays that numpy saved.";
 
     fn ports() -> Ports {

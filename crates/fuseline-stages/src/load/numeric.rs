@@ -36,8 +36,9 @@ impl Layout {
         bytes.chunks_exact(self.width).map(|item| self.number(item)).collect()
     }
 
+    /// One number. One of more than 53 bits is rounded.
     #[expect(clippy::cast_precision_loss, reason = "a feature of more than 53 bits is rounded")]
-    fn number(self, item: &[u8]) -> f64 {
+    pub fn number(self, item: &[u8]) -> f64 {
         let bits = unsigned(item, self.is_big_endian);
         match (self.class, self.width) {
             (Class::Float, 2) => half(bits as u16),

@@ -124,10 +124,7 @@ fn what_cannot_be_read_is_refused_in_words() {
 fn a_header_that_promises_more_than_there_is_is_refused() {
     let header =
         "{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999, 99999999999), }\n";
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
-    bytes.extend(header.as_bytes());
-    assert_eq!(npy::read(&bytes).unwrap_err(), "it is too large");
+    assert_eq!(npy::read(&with_header(header, &[])).unwrap_err(), "it is too large");
     assert_eq!(
         npy::read(&array("'<f8'", "(3L,)", &[0; 8])).unwrap_err(),
         "it is cut short: 24 bytes were saved, and 8 are there"
@@ -135,9 +132,31 @@ fn a_header_that_promises_more_than_there_is_is_refused() {
     assert_eq!(npy::read(b"PK").unwrap_err(), "it is no numpy array, or is cut short");
 }
 
+#[test]
+fn a_header_that_does_not_say_one_thing_is_refused() {
+    let damaged = |from: &str, to: &str| {
+        let header =
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }\n".replace(from, to);
+        npy::read(&with_header(&header, &[0; 8])).unwrap_err()
+    };
+    assert_eq!(
+        damaged("False", "None"),
+        "its header does not say whether rows or columns come first"
+    );
+    assert_eq!(damaged("}", "'shape': (0,), }"), "its header says one thing twice");
+    assert_eq!(
+        damaged("(1,)", "(0,)"),
+        "it is longer than its shape: 0 bytes were saved, and 8 are there"
+    );
+}
+
 /// An array as numpy writes it.
 fn array(descr: &str, shape: &str, items: &[u8]) -> Vec<u8> {
     let header = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n");
+    with_header(&header, items)
+}
+
+fn with_header(header: &str, items: &[u8]) -> Vec<u8> {
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
     bytes.extend(header.as_bytes());
@@ -153,6 +172,7 @@ fn every_type_of_numpy_is_read_or_refused_in_words() {
     assert_eq!(texts("'<u8'", "(1L,)", &[255; 8]), Ok(vec![u64::MAX.to_string()]));
     assert_eq!(texts("u'|b1'", "(2,)", &[0, 1]), Ok(vec!["false".to_owned(), "true".to_owned()]));
     assert_eq!(texts("'<f4'", "(1,)", &0.1_f32.to_le_bytes()), Ok(vec!["0.1".to_owned()]));
+    assert_eq!(texts("'<f4'", "(1,)", &f32::NAN.to_le_bytes()), Ok(vec![String::new()]));
     let inner = ["a\0b", "ab"].map(str::to_owned);
     assert_eq!(texts("'|S3'", "(2,)", b"a\0bab\0"), Ok(inner.to_vec()));
     assert_eq!(
