@@ -271,7 +271,7 @@ mod tests {
             let said = check(&cohort, other).unwrap_err();
             assert!(said.contains("not of the test that was counted"), "{said}");
         }
-        let other = Cohort { label: vec![1, 0, 0], ..cohort.clone() };
+        let other = Cohort { label: vec![0, 1, 1], ..cohort.clone() };
         assert!(check(&other, own).unwrap_err().contains("for class rest"));
         let other = Cohort { classes: vec!["low".to_owned(), "high".to_owned()], ..cohort };
         assert!(check(&other, own).unwrap_err().contains("counted by the classes rest, stress"));
