@@ -238,17 +238,17 @@ fn tested_twice(
     Some(diagnostic)
 }
 
-/// The inputs of an action at a port, by their numbers.
-fn arriving(action: PlannedAction<'_>, port: &str) -> BTreeMap<ActionId, String> {
-    action.inputs(port).map(|of| (of.id(), of.name())).collect()
+/// Actions by their numbers.
+type Actions<'p> = BTreeMap<ActionId, PlannedAction<'p>>;
+
+/// The inputs of an action at a port.
+fn arriving<'p>(action: PlannedAction<'p>, port: &str) -> Actions<'p> {
+    action.inputs(port).map(|of| (of.id(), of)).collect()
 }
 
 /// The first action of one side that the other lacks.
-fn first_other<'a>(
-    one: &'a BTreeMap<ActionId, String>,
-    other: &BTreeMap<ActionId, String>,
-) -> Option<&'a String> {
-    one.iter().find(|(id, _)| !other.contains_key(id)).map(|(_, name)| name)
+fn first_other<'p>(one: &Actions<'p>, other: &Actions<'p>) -> Option<PlannedAction<'p>> {
+    one.iter().find(|(id, _)| !other.contains_key(id)).map(|(_, action)| *action)
 }
 
 /// Reports effects of another test than what arrives at `tested`, and warns of evidence and quality
@@ -260,7 +260,7 @@ pub(crate) fn check_same_test(site: &mut PlanSite<'_>, tested: &str) {
         }
         for action in site.distinct(&[tested, port]) {
             let given = arriving(action, port);
-            let own: BTreeMap<_, _> = match port {
+            let own: Actions<'_> = match port {
                 "effects" => arriving(action, tested),
                 _ => action.inputs(tested).flat_map(|test| arriving(test, port)).collect(),
             };
@@ -274,9 +274,10 @@ pub(crate) fn check_same_test(site: &mut PlanSite<'_>, tested: &str) {
             site.report(match port {
                 "effects" => {
                     let message = format!(
-                        "`{}` takes effects and {tested} of several tests: `{other}` is behind one \
-                         of them alone",
-                        action.stage_name()
+                        "`{}` takes effects and {tested} of several tests: `{}` is behind one of \
+                         them alone",
+                        action.stage_name(),
+                        other.name()
                     );
                     let hint = "take both from the same stage at the same points";
                     Diagnostic::error(codes::OTHER_TEST, action.input_place(port), message)
@@ -295,12 +296,13 @@ pub(crate) fn check_reported(site: &mut PlanSite<'_>) {
     for action in site.distinct(&["findings", "permutations", "evidence", "quality", "cohort"]) {
         let Some(findings) = findings(action, "findings") else { continue };
         let tests: Vec<_> = findings.iter().flat_map(|of| of.inputs("permutations")).collect();
-        let own = tests.iter().map(|test| (test.id(), test.name())).collect();
+        let own = tests.iter().map(|test| (test.id(), *test)).collect();
         if let Some(other) = first_other(&arriving(action, "permutations"), &own) {
             let message = format!(
-                "`{}` takes permutations of other tests than its findings: `{other}` is behind none \
-                 of them",
-                action.stage_name()
+                "`{}` takes permutations of other tests than its findings: `{}` is behind none of \
+                 them",
+                action.stage_name(),
+                other.name()
             );
             let hint = "take the permutations that the stages of the findings take";
             let place = action.input_place("permutations");
@@ -309,7 +311,7 @@ pub(crate) fn check_reported(site: &mut PlanSite<'_>) {
             return;
         }
         for port in ["evidence", "quality", "cohort"] {
-            let own: BTreeMap<_, _> = tests.iter().flat_map(|test| arriving(*test, port)).collect();
+            let own: Actions<'_> = tests.iter().flat_map(|test| arriving(*test, port)).collect();
             let given = arriving(action, port);
             if !own.is_empty()
                 && let Some(other) = first_other(&given, &own)
@@ -322,11 +324,11 @@ pub(crate) fn check_reported(site: &mut PlanSite<'_>) {
 }
 
 /// The warning that a stage takes at an input what its test was not asked with.
-fn asked_with_other(action: PlannedAction<'_>, port: &str, other: &str) -> Diagnostic {
+fn asked_with_other(action: PlannedAction<'_>, port: &str, other: PlannedAction<'_>) -> Diagnostic {
     let message = format!(
-        "`{}` takes other {port} than the test was asked with: `{other}` is behind one of them \
-         alone",
-        action.stage_name()
+        "`{}` takes other {port} than the test was asked with: `{}` is behind one of them alone",
+        action.stage_name(),
+        other.name()
     );
     Diagnostic::warning(codes::OTHER_TEST, action.input_place(port), message)
         .hint(format!("take at `{port}` what the test takes there"))
