@@ -82,6 +82,12 @@ pub(crate) fn findings<'p>(
     Some(all)
 }
 
+/// A place on some axes in words: `rule lr, fold 0`.
+pub(crate) fn place_words<'p>(place: impl IntoIterator<Item = (&'p String, &'p String)>) -> String {
+    let each = place.into_iter().map(|(axis, label)| format!("{axis} {label}"));
+    each.collect::<Vec<_>>().join(", ")
+}
+
 /// Names as a list in backticks.
 pub(crate) fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect();

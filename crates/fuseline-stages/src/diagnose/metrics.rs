@@ -343,16 +343,11 @@ impl Metrics {
             None => Ok(folds),
             Some((port, point)) => Err(StageError::data(format!(
                 "{port} arrives at {}, and no model to ask about it",
-                words(point)
+                upstream::place_words(point.iter().map(|(axis, label)| (axis, label)))
             ))
             .hint("let the models of all folds arrive, or select the same of them at each input")),
         }
     }
-}
-
-/// A point in words.
-fn words(point: &Point) -> String {
-    point.iter().map(|(axis, label)| format!("{axis} {label}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Removes the item at a point: it agrees in every axis of the point.

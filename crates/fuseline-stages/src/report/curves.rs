@@ -13,6 +13,7 @@ use fuseline_stats::reliability::reliability_curve;
 use crate::pool::Pooled;
 use crate::report::supplements::rows;
 use crate::rows::{Finder, cohort_rows, decision};
+use crate::upstream::place_words;
 
 /// Bins of a reliability curve.
 const BINS: usize = 10;
@@ -143,9 +144,9 @@ pub(crate) fn one_class(
         let mut tested = clean.filter(|((at, _), n)| **at == -1 && **n > 0).map(|((_, of), _)| *of);
         let (Some(class), None) = (tested.next(), tested.next()) else { continue };
         let of_part = point.iter().filter(|(axis, _)| !findings.axes.contains(axis));
-        let named: Vec<String> = of_part.map(|(axis, label)| format!("{axis} {label}")).collect();
-        let part = (named.join(", "), artifact.classes[class as usize].clone());
-        if !named.is_empty() && !parts.contains(&part) {
+        let named = place_words(of_part.map(|(axis, label)| (axis, label)));
+        let part = (named, artifact.classes[class as usize].clone());
+        if !part.0.is_empty() && !parts.contains(&part) {
             parts.push(part);
         }
     }

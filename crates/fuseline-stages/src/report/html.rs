@@ -351,11 +351,11 @@ fn null(
     if is_same(clean, found[0]) && is_same(mean, found[1]) {
         return Ok(report::NullDistribution { point, clean, broken });
     }
-    let place: Vec<String> = point.iter().map(|(axis, label)| format!("{axis} {label}")).collect();
+    let place = upstream::place_words(point.iter().map(|(axis, label)| (axis, label)));
     Err(StageError::data(format!(
         "the permutations are not those of the finding at {}: they give {clean:.4} under Clean-Q and \
          {mean:.4} under Broken-Q, and the finding says {:.4} and {:.4}",
-        place.join(", "),
+        place,
         found[0],
         found[1]
     ))

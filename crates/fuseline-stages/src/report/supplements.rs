@@ -10,6 +10,8 @@ use fuseline_report::supplements::{
 };
 use fuseline_workflow::Role;
 
+use crate::upstream::place_words;
+
 /// Adds the ports of the tables.
 pub(crate) fn ports(ports: Ports) -> Ports {
     let tables = [
@@ -62,7 +64,7 @@ fn repeated(point: Point, row: &RepeatRow, findings: &Findings) -> Repeated {
     let name = |of: &Finding| {
         let more = findings.axes.iter().zip(&of.point);
         let more = more.filter(|(axis, _)| point.iter().all(|(known, _)| known != *axis));
-        more.map(|(axis, label)| format!("{axis} {label}")).collect::<Vec<_>>().join(", ")
+        place_words(more)
     };
     let gaps: Vec<(String, f64)> =
         findings.rows.iter().filter(is_here).map(|of| (name(of), of.gap)).collect();
