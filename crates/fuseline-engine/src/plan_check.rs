@@ -433,16 +433,16 @@ fn other_cohort(
     if ports.is_empty() || !written.inputs.iter().any(|input| input.port == COHORT) {
         return None;
     }
+    let is_in_doubt = |from: &PlannedAction<'_>| doubts.iter().any(|(of, _)| *of == from.stage);
     let mut seen = BTreeSet::new();
     for index in written.actions.keys() {
         let action = PlannedAction { plan, stage, index };
-        let own: Vec<_> = action.inputs(COHORT).collect();
-        for &port in ports.iter().filter(|_| !own.is_empty()) {
+        for &port in &ports {
             if !seen.insert((port, action.arrivals(&[COHORT, port]))) {
                 continue;
             }
-            let is_in_doubt =
-                |from: &PlannedAction<'_>| doubts.iter().any(|(of, _)| *of == from.stage);
+            let own: Vec<_> = action.inputs(COHORT).collect();
+            let Some(first) = own.first() else { continue };
             for from in action.inputs(port).filter(|from| !is_in_doubt(from)) {
                 let Some(other) = from.inputs(COHORT).find(|of| !own.contains(of)) else {
                     continue;
@@ -451,7 +451,7 @@ fn other_cohort(
                     "`{}` takes `{}` and, at `{port}`, what `{}` made with `{}`: the labels of two \
                      cohorts",
                     written.name,
-                    own[0].name(),
+                    first.name(),
                     from.stage_name(),
                     other.name()
                 );

@@ -298,15 +298,14 @@ fn remember(cache: &Cache, plan: &Plan<'_>, outcome: &Outcome) -> Result<(), Cac
     let previous = if is_whole { PreviousKeys::default() } else { previous_keys(cache, name) };
     let keys = plan.actions().flat_map(|of| {
         let label = plan.action_label(of);
-        let failed = failed_label(&label);
         let (key, state) = (outcome.keys[of], outcome.states[of]);
-        let [made, failure] = match state {
-            _ if state.is_made() => [key, None],
-            ActionState::Failed => [previous.get(&label), key],
-            _ => [previous.get(&label), previous.get(&failed)],
-        };
-        let made = made.map(|key| (label, key));
-        made.into_iter().chain(failure.map(|key| (failed, key)))
+        if state.is_made() {
+            return [key.map(|key| (label, key)), None].into_iter().flatten();
+        }
+        let failed = failed_label(&label);
+        let failure = if state == ActionState::Failed { key } else { previous.get(&failed) };
+        let made = previous.get(&label).map(|key| (label, key));
+        [made, failure.map(|key| (failed, key))].into_iter().flatten()
     });
     cache.remember(name, keys)
 }

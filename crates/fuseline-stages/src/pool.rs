@@ -111,9 +111,7 @@ impl Pooled {
             moved,
         })
     }
-}
 
-impl Pooled {
     /// Checks that effects are those of the test that was counted here, and that the cohort has the
     /// labels that it was counted with: every count is that of the effects, class by class.
     ///

@@ -259,72 +259,63 @@ impl<'a> Walker<'a> {
     fn wrong_type(&mut self, schemas: &[&Value], wanted: &str, value: &Value, path: &str) {
         let subject = self.subject(path);
         let message = format!("{subject} must be {wanted}, not {}", describe(value));
-        let hint = match value {
+        let write = |hint: String, written: String, right: String| {
+            Some((Some(hint), Some((written, right))))
+        };
+        let without_quotes = |text: &str| {
+            let quoted = Value::from(text).to_string();
+            write(format!("write {text} without quotes"), quoted, text.to_owned())
+        };
+        // Hint and fix, where the value tells what was meant.
+        let told = match value {
             Value::Number(_) | Value::Bool(_) if wanted.contains("text") => {
                 let quoted = Value::from(value.to_string());
-                let is_meant = schemas.iter().any(|schema| self.accepts(schema, &quoted));
-                let expected = schemas.iter().find_map(|schema| schema.get("x-expected")?.as_str());
-                let problem = self.problem(path, codes::OPTION_TYPE, message);
-                if is_meant {
-                    problem.hint = Some(format!("quote it: {quoted}"));
-                    problem.fix = Some((value.to_string(), quoted.to_string()));
+                if schemas.iter().any(|schema| self.accepts(schema, &quoted)) {
+                    write(format!("quote it: {quoted}"), value.to_string(), quoted.to_string())
                 } else {
-                    problem.hint = expected.map(|expected| format!("write in quotes {expected}"));
+                    let mut expected = schemas.iter().filter_map(|of| of.get("x-expected"));
+                    let expected = expected.find_map(Value::as_str);
+                    Some((expected.map(|expected| format!("write in quotes {expected}")), None))
                 }
-                return;
             }
             Value::String(text) if text.parse::<f64>().is_ok() && wanted.contains("number") => {
-                let problem = self.problem(path, codes::OPTION_TYPE, message);
-                problem.hint = Some(format!("write {text} without quotes"));
-                problem.fix = Some((Value::from(text.as_str()).to_string(), text.clone()));
-                return;
+                without_quotes(text)
             }
             Value::Number(number)
                 if wanted.contains("whole number")
                     && number.as_f64().is_some_and(|number| number.fract() == 0.0) =>
             {
                 let whole = format!("{:.0}", number.as_f64().unwrap_or_default());
-                let problem = self.problem(path, codes::OPTION_TYPE, message);
-                problem.hint = Some(format!("write {whole}"));
-                problem.fix = Some((number.to_string(), whole));
-                return;
+                write(format!("write {whole}"), number.to_string(), whole)
             }
             Value::String(text)
                 if wanted.contains("number") && text.replace(',', "").parse::<u64>().is_ok() =>
             {
                 let bare = text.replace(',', "");
-                let problem = self.problem(path, codes::OPTION_TYPE, message);
-                problem.hint = Some(format!("write {bare}"));
-                problem.fix = Some((text.clone(), bare));
-                return;
+                write(format!("write {bare}"), text.clone(), bare)
             }
             Value::String(text)
                 if (text == "true" || text == "false") && wanted.contains("true") =>
             {
-                let problem = self.problem(path, codes::OPTION_TYPE, message);
-                problem.hint = Some(format!("write {text} without quotes"));
-                problem.fix = Some((Value::from(text.as_str()).to_string(), text.clone()));
-                return;
+                without_quotes(text)
             }
-            Value::String(text) => match meant_expression(text) {
-                Some(right) => {
-                    let problem = self.problem(path, codes::OPTION_TYPE, message);
-                    problem.hint = Some(format!("an expression is written \"{right}\""));
-                    problem.fix = Some((text.clone(), right));
-                    return;
-                }
-                None => None,
-            },
+            Value::String(text) => meant_expression(text).and_then(|right| {
+                let hint = format!("an expression is written \"{right}\"");
+                write(hint, text.clone(), right)
+            }),
             _ => None,
         };
-        let meant = schemas.iter().find_map(|schema| self.meant_mapping(schema, value));
+        let mapping = || schemas.iter().find_map(|schema| self.meant_mapping(schema, value));
+        let (hint, fix) = told.unwrap_or_else(|| match mapping() {
+            Some((mapping, is_whole)) => {
+                let written = value.as_str().filter(|_| is_whole).map(str::to_owned);
+                let hint = format!("write `{mapping}`");
+                (Some(hint), written.map(|written| (written, mapping)))
+            }
+            None => (None, None),
+        });
         let problem = self.problem(path, codes::OPTION_TYPE, message);
-        problem.hint = hint;
-        if let (None, Some((mapping, is_whole))) = (&problem.hint, meant) {
-            problem.hint = Some(format!("write `{mapping}`"));
-            problem.fix =
-                value.as_str().filter(|_| is_whole).map(|text| (text.to_owned(), mapping));
-        }
+        (problem.hint, problem.fix) = (hint, fix);
     }
 
     fn not_allowed(&mut self, allowed: &[&Value], value: &Value, path: &str) {

@@ -129,8 +129,8 @@ pub(crate) fn rows_of_all_folds(flow: &mut RowFlow<'_>, scheme: Scheme) {
 impl StageKind for Metrics {
     const NAME: &'static str = "diagnose.metrics";
     // 2: models keep how embeddings are standardised. 3: permutations are other ones. 4: no p-value
-    // of derangements. 5: its table is an artifact of kind table. 6: every fold
-    // has its model.
+    // of derangements. 5: its table is an artifact of kind table. 6: every fold has its
+    // model.
     const REVISION: u32 = 6;
     const SUMMARY: &'static str =
         "Macro-F1, AUROC, log loss and Brier score under Clean-Q and Broken-Q.";

@@ -135,7 +135,7 @@ impl StageKind for Summarize {
     // what is not testable; no p-value of derangements; what the evidence and the label tell of
     // quality is measured. 4: what groups have in common. 5: BCa intervals by another jackknife.
     // 6: says where a p-value may be too small; alignment of numbers. 7: the gap with 80 % power of
-    // a statistic of few values.
+    // a statistic of few values. 8: effects of the same test.
     const REVISION: u32 = 8;
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =

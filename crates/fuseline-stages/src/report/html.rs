@@ -133,7 +133,8 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
     let has = |kind: &str| provenance.stages.iter().any(|(_, known, _)| known == kind);
     let loaded = has("fusion.load") && !has("fusion.fit");
     let cautions = Caution::group(&provenance.cautions).into_iter();
-    let is_of_labels = findings.settings.iter().any(|setting| setting.starts_with("labels="));
+    let settings = settings(&findings, &permutations);
+    let is_of_labels = !settings.labels.is_empty();
     Ok(ReportData {
         title: title.unwrap_or_default().to_owned(),
         axes: findings.axes.clone(),
@@ -153,7 +154,7 @@ pub fn data(title: Option<&str>, inputs: &Inputs<'_>) -> Result<ReportData, Stag
             loaded,
             held: loaded && has("quality.held") && !has("quality.constant"),
             metric,
-            ..settings(&findings, &permutations)
+            ..settings
         },
         asked: report::Asked {
             workflow: provenance.workflow,
@@ -351,11 +352,10 @@ fn null(
     if is_same(clean, found[0]) && is_same(mean, found[1]) {
         return Ok(report::NullDistribution { point, clean, broken });
     }
-    let place = upstream::place_words(point.iter().map(|(axis, label)| (axis, label)));
     Err(StageError::data(format!(
         "the permutations are not those of the finding at {}: they give {clean:.4} under Clean-Q and \
          {mean:.4} under Broken-Q, and the finding says {:.4} and {:.4}",
-        place,
+        upstream::place_words(point.iter().map(|(axis, label)| (axis, label))),
         found[0],
         found[1]
     ))
