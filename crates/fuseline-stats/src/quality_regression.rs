@@ -1,6 +1,8 @@
 //! Regression of quality on evidence and availability: how much of a quality the evidence says
 //! already.
 
+use rayon::prelude::*;
+
 use crate::evidence::{certainty, margin};
 use crate::metrics::{MetricError, length};
 use crate::quantile;
@@ -137,13 +139,14 @@ impl QualityRegression {
         let width = rows.width();
         let fit = |modality: usize| {
             let cell = |row: &usize| row * rows.modalities + modality;
-            let own = || some.iter().filter(|row| rows.available[cell(row)]);
-            let x: Vec<f64> =
-                own().flat_map(|row| &columns[row * width..][..width]).copied().collect();
-            let y: Vec<f64> = own().map(|row| quality[cell(row)]).collect();
+            let own = some.iter().filter(|row| rows.available[cell(row)]);
+            let y: Vec<f64> = own.clone().map(|row| quality[cell(row)]).collect();
             match y.is_empty() {
                 true => Ok(None),
-                false => Ridge::fit(&x, width, &y).map(Some),
+                false => {
+                    let x = own.map(|row| &columns[row * width..][..width]);
+                    Ridge::fit(x, width, &y).map(Some)
+                }
             }
         };
         let of_modality = (0..rows.modalities).map(fit).collect::<Result<_, _>>()?;
@@ -214,11 +217,14 @@ pub fn out_of_fold_r2(
     let mut folds = fold.to_vec();
     folds.sort_unstable();
     folds.dedup();
-    for tested in folds {
+    let predicted = folds.into_par_iter().map(|tested| {
         let (own, others): (Vec<usize>, Vec<usize>) =
             (0..count).partition(|&row| fold[row] == tested);
         let fitted = QualityRegression::fit_some(rows, &columns, quality, &others)?;
-        let Ok(predicted) = fitted.predict_some(rows, &columns, &own) else { continue };
+        Ok(fitted.predict_some(rows, &columns, &own).ok().map(|predicted| (own, predicted)))
+    });
+    let predicted: Vec<_> = predicted.collect::<Result<_, MetricError>>()?;
+    for (own, predicted) in predicted.into_iter().flatten() {
         for (row, predicted) in own.iter().zip(predicted.chunks_exact(rows.modalities)) {
             expected[row * rows.modalities..][..rows.modalities].copy_from_slice(predicted);
         }

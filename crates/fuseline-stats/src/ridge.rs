@@ -9,6 +9,9 @@ const PENALTIES: [f64; 9] = [1e-6, 1e-4, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4];
 /// say.
 const LEAST_LEFT: f64 = 1e-10;
 
+/// Rows that are solved for side by side.
+const LANES: usize = 8;
+
 /// A fitted regression: standardised columns, free intercept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ridge {
@@ -21,38 +24,47 @@ pub struct Ridge {
 }
 
 impl Ridge {
-    /// Minimises |y - a - Z w|^2 + penalty * |w|^2, Z the standardised columns of `rows`, n by
-    /// `width`, row-major.
+    /// Minimises |y - a - Z w|^2 + penalty * |w|^2, Z the standardised columns of `rows`, n rows of
+    /// `width` numbers.
     ///
     /// The penalty is the one of 1e-6, 1e-4, 0.01, 0.1, 1, 10, ..., 10000 with the smallest squared
     /// error on rows that are left out one at a time, the first of equals, as in scikit-learn's
     /// `RidgeCV` behind a `StandardScaler`. A column whose sd is at most 1e-12 * max(1, |mean|)
     /// does not count. Errors when there is no row, a length is wrong or a value is not finite.
-    pub fn fit(rows: &[f64], width: usize, targets: &[f64]) -> Result<Self, MetricError> {
+    pub fn fit<'r>(
+        rows: impl Iterator<Item = &'r [f64]> + Clone,
+        width: usize,
+        targets: &[f64],
+    ) -> Result<Self, MetricError> {
         if targets.is_empty() {
             return Err(MetricError::Empty);
         }
-        length("rows", targets.len() * width, rows.len())?;
-        let bad = |value: &f64| !value.is_finite();
-        if let Some(row) = targets.iter().position(bad) {
-            return Err(MetricError::NotANumber { row });
-        }
-        if let Some(at) = rows.iter().position(bad) {
-            return Err(MetricError::NotANumber { row: at / width });
+        length("rows", targets.len(), rows.clone().count())?;
+        for (at, (row, target)) in rows.clone().zip(targets).enumerate() {
+            length("columns", width, row.len())?;
+            if !target.is_finite() || row.iter().any(|value| !value.is_finite()) {
+                return Err(MetricError::NotANumber { row: at });
+            }
         }
         let n = targets.len() as f64;
-        let (mean, scale) = standardise(rows, width, n);
+        let (mean, scale) = standardise(rows.clone(), width, n);
         let intercept = targets.iter().sum::<f64>() / n;
         let mut fitted =
             Self { mean, scale, intercept, coefficients: vec![0.0; width], penalty: f64::NAN };
-        let z: Vec<f64> =
-            rows.chunks_exact(width.max(1)).flat_map(|row| fitted.standardised(row)).collect();
+        let mut blocks = vec![[0.0; LANES]; targets.len().div_ceil(LANES) * width];
         let (mut gram, mut moment) = (vec![0.0; width * width], vec![0.0; width]);
-        for (row, target) in z.chunks_exact(width.max(1)).zip(targets) {
+        let mut z = Vec::with_capacity(width);
+        for (at, (row, target)) in rows.zip(targets).enumerate() {
+            z.clear();
+            z.extend(fitted.standardised(row));
             let centred = target - intercept;
-            for ((line, left), moment) in gram.chunks_exact_mut(width).zip(row).zip(&mut moment) {
+            let block = &mut blocks[at / LANES * width..][..width];
+            for ((lanes, left), moment) in block.iter_mut().zip(&z).zip(&mut moment) {
+                lanes[at % LANES] = *left;
                 *moment += left * centred;
-                line.iter_mut().zip(row).for_each(|(sum, right)| *sum += left * right);
+            }
+            for (line, left) in gram.chunks_exact_mut(width.max(1)).zip(&z) {
+                line.iter_mut().zip(&z).for_each(|(sum, right)| *sum += left * right);
             }
         }
         let mut least = f64::INFINITY;
@@ -60,15 +72,10 @@ impl Ridge {
             let mut matrix = gram.clone();
             matrix.iter_mut().step_by(width + 1).for_each(|value| *value += penalty);
             let lower = cholesky(matrix, width);
-            let coefficients = backward(&lower, forward(&lower, &moment));
-            let mut error = 0.0;
-            for (row, target) in z.chunks_exact(width.max(1)).zip(targets) {
-                let half = forward(&lower, row);
-                let leverage = 1.0 / n + half.iter().map(|value| value * value).sum::<f64>();
-                let left = (1.0 - leverage).max(LEAST_LEFT);
-                let residual = (target - intercept - dot(row, &coefficients)) / left;
-                error += residual * residual;
-            }
+            let mut coefficients = moment.clone();
+            forward(&lower, &mut coefficients);
+            backward(&lower, &mut coefficients);
+            let error = left_out_error(&lower, &coefficients, &blocks, targets, intercept);
             if error < least {
                 least = error;
                 (fitted.coefficients, fitted.penalty) = (coefficients, penalty);
@@ -98,41 +105,91 @@ impl Ridge {
 
 /// Mean and population sd of each column; an infinite sd for a column that does not vary, which
 /// makes it 0.
-fn standardise(rows: &[f64], width: usize, n: f64) -> (Vec<f64>, Vec<f64>) {
-    let column = |at: usize| rows.iter().skip(at).step_by(width.max(1));
-    let mean: Vec<f64> = (0..width).map(|at| column(at).sum::<f64>() / n).collect();
-    let scale = (0..width).map(|at| {
-        let variance = column(at).map(|value| (value - mean[at]).powi(2)).sum::<f64>() / n;
-        let sd = variance.sqrt();
-        if sd <= 1e-12 * mean[at].abs().max(1.0) { f64::INFINITY } else { sd }
+fn standardise<'r>(
+    rows: impl Iterator<Item = &'r [f64]> + Clone,
+    width: usize,
+    n: f64,
+) -> (Vec<f64>, Vec<f64>) {
+    let mut mean = vec![0.0; width];
+    for row in rows.clone() {
+        mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+    }
+    mean.iter_mut().for_each(|sum| *sum /= n);
+    let mut variance = vec![0.0; width];
+    for row in rows {
+        let centred = row.iter().zip(&mean).map(|(value, mean)| value - mean);
+        variance.iter_mut().zip(centred).for_each(|(sum, value)| *sum += value.powi(2));
+    }
+    let scale = variance.iter().zip(&mean).map(|(variance, mean)| {
+        let sd = (variance / n).sqrt();
+        if sd <= 1e-12 * mean.abs().max(1.0) { f64::INFINITY } else { sd }
     });
     let scale = scale.collect();
     (mean, scale)
 }
 
-fn dot(one: &[f64], other: &[f64]) -> f64 {
-    one.iter().zip(other).map(|(one, other)| one * other).sum()
+/// Sum of the squared errors on rows that are left out one at a time. `blocks`: standardised rows,
+/// [`LANES`] side by side, a line a column.
+fn left_out_error(
+    lower: &[f64],
+    coefficients: &[f64],
+    blocks: &[[f64; LANES]],
+    targets: &[f64],
+    intercept: f64,
+) -> f64 {
+    let width = coefficients.len().max(1);
+    let n = targets.len() as f64;
+    let mut half = vec![[0.0; LANES]; coefficients.len()];
+    let mut error = 0.0;
+    for (block, targets) in blocks.chunks_exact(width).zip(targets.chunks(LANES)) {
+        half.copy_from_slice(block);
+        forward_lanes(lower, &mut half);
+        let (mut leverage, mut fitted) = ([0.0; LANES], [0.0; LANES]);
+        for ((half, row), coefficient) in half.iter().zip(block).zip(coefficients) {
+            for lane in 0..LANES {
+                leverage[lane] += half[lane] * half[lane];
+                fitted[lane] += row[lane] * coefficient;
+            }
+        }
+        for ((target, leverage), fitted) in targets.iter().zip(leverage).zip(fitted) {
+            let left = (1.0 - (1.0 / n + leverage)).max(LEAST_LEFT);
+            let residual = (target - intercept - fitted) / left;
+            error += residual * residual;
+        }
+    }
+    error
 }
 
-/// Solves L x = b, L lower triangular, row-major and square.
-fn forward(lower: &[f64], b: &[f64]) -> Vec<f64> {
-    let size = b.len();
-    let mut x = b.to_vec();
+/// Solves L x = b in place, L lower triangular, row-major and square.
+fn forward(lower: &[f64], x: &mut [f64]) {
+    let size = x.len();
     for at in 0..size {
         let line = &lower[at * size..][..=at];
-        x[at] = (x[at] - dot(&line[..at], &x[..at])) / line[at];
+        let known: f64 = line.iter().zip(&x[..at]).map(|(one, other)| one * other).sum();
+        x[at] = (x[at] - known) / line[at];
     }
-    x
 }
 
-/// Solves L' x = b.
-fn backward(lower: &[f64], mut x: Vec<f64>) -> Vec<f64> {
+/// As [`forward`], for [`LANES`] right-hand sides: the same operations for each, so the same bits.
+fn forward_lanes(lower: &[f64], x: &mut [[f64; LANES]]) {
+    let size = x.len();
+    for at in 0..size {
+        let line = &lower[at * size..][..=at];
+        let mut known = [0.0; LANES];
+        for (factor, solved) in line.iter().zip(&x[..at]) {
+            known.iter_mut().zip(solved).for_each(|(sum, value)| *sum += factor * value);
+        }
+        x[at].iter_mut().zip(known).for_each(|(value, known)| *value = (*value - known) / line[at]);
+    }
+}
+
+/// Solves L' x = b in place.
+fn backward(lower: &[f64], x: &mut [f64]) {
     let size = x.len();
     for at in (0..size).rev() {
         let known: f64 = (at + 1..size).map(|row| lower[row * size + at] * x[row]).sum();
         x[at] = (x[at] - known) / lower[at * size + at];
     }
-    x
 }
 
 #[cfg(test)]

@@ -79,7 +79,8 @@ impl StageKind for Tcp {
             let labels = cohort_rows(training, &cohort)?.into_iter().map(|row| cohort.label[row]);
             let targets: Vec<f64> =
                 each_row(training).zip(labels).map(|(row, label)| row[label as usize]).collect();
-            let fitted = Ridge::fit(&rows, width, &targets).map_err(|error| failed(&error))?;
+            let fitted = Ridge::fit(rows.chunks_exact(width), width, &targets)
+                .map_err(|error| failed(&error))?;
             Ok(move |evidence: &Evidence| {
                 let mut rows = predictors(matrix, evidence, features)?;
                 scale.apply(&mut rows).map_err(|error| failed(&error))?;
