@@ -108,6 +108,10 @@ fuseline_workflow::codes! {
     /// all of them. A warning, which the report has as a caution: usually an expression such as
     /// `${{ rule }}` is missing, or a selection such as `[modality=audio]` was left over.
     AXIS_WITHOUT_EFFECT = "fuseline::axis_without_effect";
+    /// An option is written that no action of the stage reads, as its other options are: a number of
+    /// bins where the scheme has none. A warning: usually the other option is not the one that was
+    /// meant.
+    OPTION_WITHOUT_EFFECT = "fuseline::option_without_effect";
     /// A table is given out under a name that ends as another form does. A warning: a table is
     /// Parquet, and becomes CSV or JSON where the name of its file ends so.
     OUTPUT_FORM = "fuseline::output_form";

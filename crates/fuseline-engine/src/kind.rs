@@ -47,6 +47,12 @@ pub trait StageKind: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'stat
         false
     }
 
+    /// Options that have no effect as the others are and with these inputs, each with the reason.
+    /// One that is written, and that no action of a stage reads, is a warning.
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
+
     /// Checks beyond the JSON Schema of the options: a pattern that does not compile, parameters
     /// that a rule refuses.
     fn check(&self, _site: &mut CheckSite<'_>) {}
@@ -268,6 +274,8 @@ pub trait PreparedStage: Send + Sync {
     fn takes_numbers(&self) -> bool;
     /// See [`StageKind::gives_numbers`].
     fn gives_numbers(&self) -> bool;
+    /// See [`StageKind::without_effect`].
+    fn without_effect(&self, inputs: &[&str]) -> Vec<(&'static str, &'static str)>;
     /// See [`StageKind::check`].
     fn check(&self, site: &mut CheckSite<'_>);
     /// See [`StageKind::check_plan`].
@@ -293,6 +301,9 @@ impl<K: StageKind> PreparedStage for K {
     }
     fn gives_numbers(&self) -> bool {
         StageKind::gives_numbers(self)
+    }
+    fn without_effect(&self, inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+        StageKind::without_effect(self, inputs)
     }
     fn check(&self, site: &mut CheckSite<'_>) {
         StageKind::check(self, site);

@@ -4,7 +4,7 @@
 //! A stage kind looks at its actions through [`PlanSite`] and reports what would otherwise fail, or
 //! say nothing, while running. Checks that hold for every kind are made here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fuseline_artifact::ArtifactKind;
 use fuseline_host::worker::Layers;
@@ -301,6 +301,7 @@ pub(crate) fn check(plan: &Plan<'_>, services: &Services) -> Found {
             found = site.found;
         }
         found.diagnostics.extend(other_cohort(plan, stage, &found.doubts));
+        found.diagnostics.extend(options_without_effect(plan, stage));
         // An input at the wrong point is said once.
         if found.diagnostics.len() == before {
             found.diagnostics.extend(axes_without_effect(plan, stage));
@@ -507,6 +508,31 @@ fn picked(plan: &Plan<'_>, stage: &Stage, axis: AxisIndex) -> Option<Diagnostic>
     )))
 }
 
+/// A warning for each option of a stage that is written, and that none of its actions reads.
+fn options_without_effect(plan: &Plan<'_>, number: StageIndex) -> Vec<Diagnostic> {
+    let stage = &plan.workflow.stages[number];
+    let inputs: Vec<&str> = stage.inputs.iter().map(|input| input.port.as_str()).collect();
+    // Of each option the reason, and where it is written; `None` if an action reads it.
+    let mut written = BTreeMap::new();
+    for (variant, planned) in stage.variants.iter().zip(&plan.stages[number].variants) {
+        let without_effect = planned.stage.without_effect(&inputs);
+        for option in variant.options.keys() {
+            let reason = without_effect.iter().find(|(name, _)| name == option);
+            let found = reason.map(|(_, reason)| (*reason, variant));
+            let all = written.entry(option.as_str()).or_insert(found);
+            *all = all.and(found);
+        }
+    }
+    let unread = written.into_iter().filter_map(|(option, found)| Some((option, found?)));
+    let warning = |(option, (reason, variant)): (&str, (&str, &Variant))| {
+        let place = variant.places.key_place(option);
+        let message = format!("`{option}` has no effect: {reason}");
+        Diagnostic::warning(codes::OPTION_WITHOUT_EFFECT, &place, message)
+            .hint("leave it out".to_owned())
+    };
+    unread.map(warning).collect()
+}
+
 /// A warning for each axis of a stage along which all its actions are the same: same options, same
 /// inputs.
 fn same_along(plan: &Plan<'_>, number: StageIndex) -> Vec<(AxisIndex, Diagnostic)> {
@@ -551,7 +577,7 @@ fn same_along(plan: &Plan<'_>, number: StageIndex) -> Vec<(AxisIndex, Diagnostic
 /// True if actions that differ along one axis alone have the same options. `place`: which of the
 /// stage's axes.
 fn has_one_variant_along(stage: &Stage, place: usize) -> bool {
-    let mut variant_of = std::collections::BTreeMap::new();
+    let mut variant_of = BTreeMap::new();
     stage.actions.keys().all(|action| {
         let mut others = stage.actions.coords(action).to_vec();
         others[place] = PointIndex::default();

@@ -220,6 +220,22 @@ impl StageKind for DataAudit {
         key.seed();
     }
 
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+        let thresholds = [
+            ("near", Check::NearDuplicate),
+            ("auroc", Check::TellsLabel),
+            ("level", Check::FoldAssociation),
+            ("least_effect", Check::FoldAssociation),
+            ("constant_share", Check::ConstantQuality),
+            ("fold_size_ratio", Check::Balance),
+            ("group_share", Check::Balance),
+            ("least_in_class", Check::Balance),
+        ];
+        let Some(checks) = &self.checks else { return Vec::new() };
+        let idle = thresholds.into_iter().filter(|(_, of)| !checks.contains(of));
+        idle.map(|(option, _)| (option, "`checks` leaves the check out that it is of")).collect()
+    }
+
     fn check(&self, site: &mut CheckSite<'_>) {
         if self.checks.as_ref().is_some_and(Vec::is_empty) {
             site.report(Problem::new("checks", "no check is named").hint("leave it out for all"));

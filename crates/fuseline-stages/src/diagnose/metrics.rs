@@ -147,6 +147,10 @@ impl StageKind for Metrics {
         key.seed();
     }
 
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+        self.scheme.without_effect("bins")
+    }
+
     fn check(&self, site: &mut CheckSite<'_>) {
         check_scheme(site, self.scheme, Self::NAME);
     }

@@ -93,10 +93,26 @@ pub enum Scheme {
     Constant,
 }
 
+/// The reason why bins have no effect.
+const OF_CONDITIONAL: &str = "the scheme `conditional` alone has bins of confidence";
+
 impl Scheme {
     /// True if examples exchange quality depending on what their experts say.
     pub(crate) fn reads_evidence(self) -> bool {
         matches!(self, Self::Conditional | Self::WithinCorrect | Self::ConditionalResidual)
+    }
+
+    /// The options without effect of a stage that permutes; `bins`: the name of those of
+    /// `conditional`.
+    pub(crate) fn without_effect(self, bins: &'static str) -> Vec<(&'static str, &'static str)> {
+        match self {
+            Self::Conditional => Vec::new(),
+            Self::Constant => vec![
+                (bins, OF_CONDITIONAL),
+                ("permutations", "the scheme `constant` has a single outcome"),
+            ],
+            _ => vec![(bins, OF_CONDITIONAL)],
+        }
     }
 
     /// True if examples exchange quality depending on their own labels.
@@ -176,6 +192,10 @@ impl StageKind for PermuteQuality {
         key.field("bins", bins);
         key.field("modalities", modalities);
         key.seed();
+    }
+
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+        self.scheme.without_effect("bins")
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {

@@ -81,6 +81,10 @@ impl StageKind for Reliability {
         key.seed();
     }
 
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+        self.scheme.without_effect("strata")
+    }
+
     fn check(&self, site: &mut CheckSite<'_>) {
         metrics::check_scheme(site, self.scheme, Self::NAME);
     }

@@ -28,6 +28,19 @@ pub enum Calibration {
     Sigmoid,
 }
 
+impl Calibration {
+    /// The options without effect of a stage whose evidence comes from outside: only a calibration
+    /// is fitted.
+    pub fn without_effect(self) -> Vec<(&'static str, &'static str)> {
+        match self {
+            Self::None => ["inner_folds", "class_weight"]
+                .map(|option| (option, "with `calibration: none` nothing is fitted"))
+                .into(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// Scale of a learner's output for each row and class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scale {

@@ -163,6 +163,10 @@ impl StageKind for OnnxExpert {
         key.field("modality", modality);
     }
 
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+        self.calibration.without_effect()
+    }
+
     fn check(&self, site: &mut CheckSite<'_>) {
         self.check_library(site);
         if self.columns.is_some() && !self.exclude.is_empty() {

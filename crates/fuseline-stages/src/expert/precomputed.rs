@@ -159,6 +159,10 @@ impl StageKind for PrecomputedExpert {
         key.field("join", join);
     }
 
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+        self.calibration.without_effect()
+    }
+
     fn check(&self, site: &mut CheckSite<'_>) {
         self.external().check(site);
         if self.fold.is_some() && self.fitted_on.is_some() {

@@ -80,6 +80,13 @@ impl StageKind for Fit {
         key.seed();
     }
 
+    fn without_effect(&self, inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+        match inputs.contains(&"embeddings") {
+            true => Vec::new(),
+            false => vec![("standardise", "there are no embeddings")],
+        }
+    }
+
     fn check(&self, site: &mut CheckSite<'_>) {
         if !self.exclude.is_empty() && !site.inputs.contains(&"embeddings") {
             site.report(

@@ -74,6 +74,9 @@ fn five() -> f64 {
     5.0
 }
 
+/// The reason why a length has no effect.
+const OF_BURST: &str = "the pattern `burst` alone has bursts of a length";
+
 impl StageKind for Outage {
     const NAME: &'static str = "intervene.outage";
     const REVISION: u32 = 1;
@@ -120,6 +123,19 @@ impl StageKind for Outage {
         key.field("modalities", modalities);
         key.field("spare", spare);
         key.seed();
+    }
+
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+        match self.pattern {
+            Pattern::Random => vec![("length", OF_BURST)],
+            Pattern::Burst => Vec::new(),
+            Pattern::Natural => {
+                vec![
+                    ("length", OF_BURST),
+                    ("rate", "the pattern `natural` takes that of the donors"),
+                ]
+            }
+        }
     }
 
     fn check(&self, site: &mut CheckSite<'_>) {

@@ -30,6 +30,9 @@ pub(super) struct EnsembleOptions<'o> {
     pub exclude: &'o [String],
 }
 
+/// Names of the options that an ensemble alone reads.
+pub(super) const OPTIONS: [&str; 3] = ["members", "c", "exclude"];
+
 /// Default number of members.
 pub(super) fn members() -> u32 {
     20

@@ -93,6 +93,15 @@ impl StageKind for Evidential {
         }
     }
 
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+        match self.from {
+            DirichletSource::Logits => ensemble::OPTIONS
+                .map(|option| (option, "with `from: logits` no ensemble is fitted"))
+                .into(),
+            DirichletSource::Ensemble => vec![("activation", "`from: ensemble` reads no logits")],
+        }
+    }
+
     fn check(&self, site: &mut CheckSite<'_>) {
         let lacking = ensemble::PORTS.iter().find(|port| !site.inputs.contains(port));
         if let (DirichletSource::Ensemble, Some(port)) = (self.from, lacking) {

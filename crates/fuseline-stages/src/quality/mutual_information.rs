@@ -72,6 +72,15 @@ impl StageKind for MutualInformation {
         }
     }
 
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+        match self.passes {
+            Some(_) => ensemble::OPTIONS
+                .map(|option| (option, "with `passes` no ensemble is fitted"))
+                .into(),
+            None => Vec::new(),
+        }
+    }
+
     fn check(&self, site: &mut CheckSite<'_>) {
         match &self.passes {
             Some(pattern) if pattern.groups() < 2 => {
