@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -354,6 +355,21 @@ def test_a_sequential_test_and_a_budget_ask_less():
     assert result.n_permutations < 500 and result.p_value == 1.0
     result = fuseline.diagnose(gate(evidence), quality=quality, y=y, permutations=10**6, seconds=0.2)
     assert result.n_permutations < 10**6
+
+
+def test_a_budget_holds_for_a_slow_model():
+    y, evidence, quality, _ = study()
+
+    def slow(q):
+        time.sleep(0.02)
+        return gate(evidence)(q)
+
+    began = time.monotonic()
+    result = fuseline.diagnose(slow, quality=quality, y=y, seconds=0.5)
+    # A block of 128 alone took 2.6 seconds.
+    assert time.monotonic() - began < 2.2 and 5 < result.n_permutations < 50
+    enough = fuseline.diagnose(gate(evidence), quality=quality, y=y, permutations=300, seconds=1000)
+    assert enough.values == fuseline.diagnose(gate(evidence), quality=quality, y=y, permutations=300).values
 
 
 def test_the_report_says_what_a_frozen_model_is():

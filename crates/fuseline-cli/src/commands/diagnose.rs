@@ -368,6 +368,10 @@ impl<R: Read> Answerer for Peer<R> {
         Ok(())
     }
 
+    fn is_timed(&self) -> bool {
+        self.deadline.is_some()
+    }
+
     fn has_time(&mut self) -> bool {
         self.deadline.is_none_or(|deadline| Instant::now() < deadline)
     }
