@@ -184,7 +184,7 @@ fn report_data_survives_json() {
     data.findings.truncate(1);
     data.findings[0] = crate::FindingRow {
         point: data.findings[0].point.clone(),
-        control: crate::Control::Positive,
+        control: Control::Positive,
         gap: Some(0.125),
         alignment: vec![("audio".to_owned(), Some(0.75)), ("video".to_owned(), None)],
         ..crate::FindingRow::default()
@@ -254,7 +254,7 @@ fn captions_and_lists_say_nothing_of_what_is_not_there() {
     assert!(all.contains("Triangles are positive controls, squares negative ones. The band is"));
     let mut data = fixture::stressid();
     data.settings.equivalence_margin = None;
-    data.findings.retain(|row| row.control == crate::data::Control::Native);
+    data.findings.retain(|row| row.control == Control::Native);
     data.provenance.models.clear();
     let page = html(&data);
     assert!(page.contains("A filled mark is significant.</p>"));
