@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import operator
 import subprocess
 import sys
 import time
@@ -102,6 +103,9 @@ class Result:
         return " ".join([self.values["headline"], *self.values["sentences"], *cautions])
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "values":
+            # Asked of a result that copy or pickle is still making.
+            raise AttributeError(name)
         try:
             return self.values[name]
         except KeyError:
@@ -140,7 +144,7 @@ class Diagnosis:
         result = d.result()
 
     quality: (rows, modalities) or (rows, modalities, channels); the channels of a modality move together. NaN counts only
-        where `available` is false. y: labels (rows,), any values. groups: (rows,), resampled whole. available: (rows,
+        where `available` is false. The model is asked in doubles. y: labels (rows,), any values. groups: (rows,), resampled whole. available: (rows,
         modalities), bool. evidence: (rows, modalities, classes), each expert's probabilities: without it headroom, alignment
         and quality_from_evidence are left out. ids: (rows,), text; the same ids, quality, labels and seed give the same permutations
         everywhere. neutral: (modalities,) or (modalities, channels), what quality is held at for the gain; its mean where
@@ -175,6 +179,9 @@ class Diagnosis:
         title: str = "",
     ) -> None:
         self._vectorized = vectorized
+        _refuse_other_orders(quality=quality, y=y, groups=groups, available=available)
+        if modalities is None and getattr(quality, "columns", None) is not None:
+            modalities = [str(name) for name in quality.columns]  # type: ignore[union-attr]
         # Copies, here and in each question: a model that writes into its input changes no other question.
         self._quality = self._floats("quality", quality).copy()
         if self._quality.ndim not in (2, 3):
@@ -195,7 +202,9 @@ class Diagnosis:
                 raise FuselineError("classes are of labels that are classes: leave them out where there is a score")
             labels, classes = np.zeros(rows, dtype=np.int64), [0]
         if labels.shape != (rows,):
-            raise FuselineError(f"y has shape {labels.shape} and quality has {rows} rows: ({rows},) is expected")
+            raise FuselineError(
+                f"y has shape {labels.shape} and quality has {rows} rows: ({rows},) is expected{_label_hint(labels, rows)}"
+            )
         if labels.dtype.kind == "f" and not np.all(np.isfinite(labels)):
             raise FuselineError("y holds values that are not finite: leave those rows out of quality and y")
         self.classes = list(np.unique(labels)) if classes is None else list(classes)
@@ -208,8 +217,10 @@ class Diagnosis:
             raise FuselineError(
                 f"y has {len(self.classes)} different numbers: these are no classes; score=\"mae\" or another metric takes numbers"
             )
+        if metric is None and len(self.classes) < 2:
+            raise FuselineError(f"y has one class, {self.classes[0]}: accuracy is of two or more (`classes=` names all)")
         self._label = numbers.astype(np.uint32)
-        there = np.ones((rows, width), dtype=bool) if available is None else np.asarray(available, dtype=bool)
+        there = np.ones((rows, width), dtype=bool) if available is None else self._flags("available", available)
         self._expect("available", there.shape, (rows, width))
         self._available = there
         flat = self._quality.reshape(rows, width, -1)
@@ -224,6 +235,8 @@ class Diagnosis:
             self._evidence = self._floats("evidence", evidence)
             self._expect("evidence", self._evidence.shape, (rows, width, len(self.classes)))
             self._evidence = np.where(self._available[:, :, None], self._evidence, 0.0)
+        if isinstance(modalities, str):
+            raise FuselineError(f"modalities is one text, {modalities!r}; a list of {width} names is expected")
         self.modalities = [f"modality {m + 1}" for m in range(width)] if modalities is None else list(modalities)
         self._expect("modalities", (len(self.modalities),), (width,))
         self._neutral = self._neutral_quality(flat, neutral)
@@ -238,14 +251,16 @@ class Diagnosis:
             "modalities": [str(name) for name in self.modalities],
             "channels": flat.shape[2],
             "evidence": self._evidence is not None,
-            "seconds": seconds,
+            "seconds": None if seconds is None else _number("seconds", seconds),
             "settings": {
                 "scheme": scheme,
-                "bins": bins,
-                "permutations": permutations,
-                "seed": seed,
-                "tolerance": tolerance,
-                "equivalence_margin": equivalence_margin,
+                "bins": _whole("bins", bins, 1, 2**32 - 1),
+                "permutations": _whole("permutations", permutations, 1, 2**32 - 1),
+                "seed": _whole("seed", seed, 0, 2**64 - 1),
+                "tolerance": _number("tolerance", tolerance),
+                "equivalence_margin": None
+                if equivalence_margin is None
+                else _number("equivalence_margin", equivalence_margin),
                 "stop": "never" if stop is None else stop,
             },
         }
@@ -279,15 +294,32 @@ class Diagnosis:
 
     @staticmethod
     def _floats(what: str, values: Any) -> Floats:
-        """Numbers as doubles."""
+        """Numbers as doubles; NaN where one is missing."""
         try:
             array = np.asarray(values)
             if array.dtype.kind not in "biufO":
                 raise TypeError
+            missing = _missing(values)
+            if missing is not None:
+                array = np.where(missing, np.nan, array)
             return np.ascontiguousarray(array, dtype=np.float64)
         except (TypeError, ValueError):
             found = getattr(values, "dtype", None) or type(values).__name__
-            raise FuselineError(f"{what} is an array of numbers, and {found} was given") from None
+            raise FuselineError(f"{what} is an array of numbers, all rows of one shape, and {found} was given") from None
+
+    @classmethod
+    def _flags(cls, what: str, values: Any) -> NDArray[np.bool_]:
+        """True and False, or 1 and 0: what else counts as true in Python says nothing."""
+        hint = f"{what} is an array of True and False"
+        try:
+            numbers = cls._floats(what, values)
+        except FuselineError:
+            raise FuselineError(hint) from None
+        wrong = numbers[(numbers != 0) & (numbers != 1)]
+        if wrong.size:
+            raise FuselineError(f"{hint}, and holds {wrong[0]:g}")
+        flags: NDArray[np.bool_] = numbers == 1
+        return flags
 
     @staticmethod
     def _expect(what: str, found: tuple[int, ...], expected: tuple[int, ...], hint: str = "") -> None:
@@ -298,13 +330,10 @@ class Diagnosis:
     def _known(what: str, values: ArrayLike | Sequence[Any]) -> NDArray[Any]:
         """Values as an array of which none is missing."""
         array = np.asarray(values)
-        if array.dtype.kind == "O":
-            names = ("None", "nan", "NaT", "<NA>")
-            missing = np.array([not isinstance(value, str) and str(value) in names for value in array.ravel()])
-        else:
-            missing = array.ravel() != array.ravel()
-        if np.any(missing):
-            raise FuselineError(f"{what} has no value in row {int(np.argmax(missing))}: leave such rows out of all arrays")
+        missing = _missing(values)
+        if missing is not None:
+            row = int(np.argwhere(missing)[0][0])
+            raise FuselineError(f"{what} has no value in row {row}: leave such rows out of all arrays")
         return array
 
     def _names(self, what: str, values: ArrayLike | Sequence[str], rows: int) -> list[str]:
@@ -321,6 +350,8 @@ class Diagnosis:
         else:
             level = self._floats("neutral", neutral)
             self._expect("neutral", level.shape, self._quality.shape[1:])
+            if not np.all(np.isfinite(level)):
+                raise FuselineError("neutral holds values that are not finite")
             level = level.reshape(flat.shape[1:])
         held: Floats = np.where(self._available[:, :, None], level[None], flat)
         return held.reshape(self._quality.shape)
@@ -440,23 +471,67 @@ class Diagnosis:
         if answer.ndim == len(shape) - 1:
             self._expect("the array of decisions", answer.shape, shape[:-1])
             answer = np.eye(len(self.classes))[self._numbers(answer)]
-        names = ", ".join(str(name) for name in self.classes[:5]) + (", ..." if len(self.classes) > 5 else "")
-        hint = f": a column for each of the classes {names}; `classes=` names those of the model in their order"
-        self._expect("the array of predictions", answer.shape, shape, hint)
+        self._expect("the array of predictions", answer.shape, shape, self._shape_hint(answer.shape))
         answer = self._floats("the answer of the model", answer)
-        if not np.all(np.isfinite(answer)):
-            raise FuselineError("the predictions hold values that are not finite")
+        self._refuse_not_finite("predictions", ask, answer)
         self._write(np.ascontiguousarray(answer, dtype="<f8").data.cast("B"))
         self._asked = None
 
-    @staticmethod
-    def _array(predictions: Any) -> NDArray[Any]:
+    def _array(self, predictions: Any) -> NDArray[Any]:
+        """One answer as an array."""
         try:
-            return np.asarray(predictions)
+            array = np.asarray(predictions)
         except ValueError:
+            array = np.empty(())
+        if array.ndim == 0:
+            expected = "of numbers" if "value" in self._header else "of probabilities (rows, classes) or decisions (rows,)"
+            raise FuselineError(f"the model gave a {type(predictions).__name__} and no array {expected}")
+        columns = getattr(predictions, "columns", None)
+        if columns is not None and "value" not in self._header:
+            found, own = ([str(name) for name in names] for names in (columns, self.classes))
+            if found != own and sorted(found) == sorted(own):
+                raise FuselineError(
+                    f"the columns of the predictions are {', '.join(found)} and the classes are {', '.join(own)}: "
+                    "give the columns in this order, or theirs in `classes=`"
+                )
+        return array
+
+    def _block(self, answers: Iterator[Any]) -> NDArray[Any]:
+        """Answers to the questions of a block, one after another."""
+        arrays = [self._array(answer) for answer in answers]
+        shapes = list(dict.fromkeys(array.shape for array in arrays))
+        if len(shapes) > 1:
             raise FuselineError(
-                f"the model gave {type(predictions).__name__} that is no array: one of probabilities or decisions is expected"
-            ) from None
+                f"the model gave arrays of shape {shapes[0]} and of shape {shapes[1]} for qualities of one shape"
+            )
+        return np.stack(arrays)
+
+    def _first(self, answers: Any) -> NDArray[Any]:
+        """The answer to a block of one question."""
+        array = self._array(answers)
+        if len(array) != 1:
+            raise FuselineError(
+                f"the model gave shape {array.shape} for a block of one question, (1, rows, ...): with vectorized=True an answer "
+                "has as many questions in front, (b, rows, classes) or (b, rows)"
+            )
+        one: NDArray[Any] = array[0]
+        return one
+
+    def _shape_hint(self, found: tuple[int, ...]) -> str:
+        rows = len(self._label)
+        if found == (rows, 1):
+            two = ", np.column_stack([1 - p, p])" if len(self.classes) == 2 else ""
+            return f": decisions are (rows,), and of probabilities each class has a column{two}"
+        if rows not in found:
+            return ": one row for each row of quality"
+        names = ", ".join(str(name) for name in self.classes[:5]) + (", ..." if len(self.classes) > 5 else "")
+        return f": a column for each of the classes {names}; `classes=` names those of the model in their order"
+
+    def _refuse_not_finite(self, what: str, ask: Ask, answer: Floats) -> None:
+        bad = np.argwhere(~np.isfinite(answer))
+        if len(bad):
+            row = bad[0][len(self._front(ask)) - 1]
+            raise FuselineError(f"the {what} for row {row} hold values that are not finite ({ask.kind} quality)")
 
     def _front(self, ask: Ask) -> tuple[int, ...]:
         """Shape of an answer of one number a row."""
@@ -481,8 +556,7 @@ class Diagnosis:
             answer = np.ascontiguousarray(answer, dtype="<f8")
         except (TypeError, ValueError):
             raise FuselineError(f"the predictions are {answer.dtype}, and numbers are expected") from None
-        if not np.all(np.isfinite(answer)):
-            raise FuselineError("the predictions or scores hold values that are not finite")
+        self._refuse_not_finite("predictions or scores", ask, answer)
         self._write(answer.data.cast("B"))
         self._asked = None
 
@@ -499,8 +573,13 @@ class Diagnosis:
         numbers, unknown = self._class_numbers(decisions)
         if unknown:
             fractions = decisions.dtype.kind == "f" and bool(np.any(decisions % 1))
-            hint = ": one number a row is a decision, and probabilities are (rows, classes)" if fractions else ""
-            raise FuselineError(f"the model decides for {unknown}, and y has no such class{hint}")
+            named = ", ".join(repr(name.item() if isinstance(name, np.generic) else name) for name in self.classes[:5])
+            hint = (
+                "one number a row is a decision, and probabilities are (rows, classes): np.column_stack([1 - p, p])"
+                if fractions
+                else f"its classes are {named}, and decisions are named as these"
+            )
+            raise FuselineError(f"the model decides for {unknown}, and y has no such class: {hint}")
         return numbers
 
     def result(self) -> Result:
@@ -597,10 +676,10 @@ def diagnose(
     told = _Progress(permutations, progress)
     with diagnosis:
         for ask in diagnosis:
-            if not vectorized and ask.kind == "broken":
-                answer: Any = np.stack([np.asarray(predict(one)) for one in ask.quality])
-            elif vectorized and ask.kind != "broken":
-                answer = np.asarray(predict(ask.quality[None]))[0]
+            if vectorized and ask.kind != "broken":
+                answer: Any = diagnosis._first(predict(ask.quality[None]))
+            elif not vectorized and ask.kind == "broken":
+                answer = diagnosis._block(predict(one) for one in ask.quality)
             else:
                 answer = predict(ask.quality)
             diagnosis.tell(ask, answer)
@@ -653,3 +732,60 @@ def _key(value: Any) -> Any:
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return int(value)
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _missing(values: Any) -> NDArray[np.bool_] | None:
+    """Where values are missing or masked; None where none is."""
+    array = np.asarray(values)
+    if array.dtype.kind == "O":
+        names = ("None", "nan", "NaT", "<NA>")
+        each = [not isinstance(value, str) and str(value) in names for value in array.ravel()]
+        missing = np.array(each, dtype=bool).reshape(array.shape)
+    else:
+        missing = np.asarray(array != array)
+    if isinstance(values, np.ma.MaskedArray):
+        missing |= np.ma.getmaskarray(values)
+    return missing if missing.any() else None
+
+
+def _refuse_other_orders(**tables: Any) -> None:
+    """Rows are paired by their places: labels of the same rows that stand in another order are no such pairs."""
+    indexed: list[tuple[str, Any]] = [(what, table.index) for what, table in tables.items() if hasattr(table, "index")]
+    indexed = [(what, index) for what, index in indexed if hasattr(index, "equals")]
+    for what, index in indexed[1:]:
+        first, other = indexed[0]
+        if len(index) == len(other) and not index.equals(other) and not index.symmetric_difference(other).size:
+            raise FuselineError(
+                f"{what} has the rows of {first} in another order, by their index, and rows are paired by their places: "
+                f"give {what}.loc[{first}.index], or both by to_numpy() where the places are right"
+            )
+
+
+def _label_hint(labels: NDArray[Any], rows: int) -> str:
+    if labels.shape == (rows, 1):
+        return ", such as y.ravel()"
+    if labels.ndim == 2 and len(labels) == rows:
+        return ": of one-hot rows y.argmax(axis=1); several labels a row take a function as `score`"
+    return ""
+
+
+def _whole(what: str, value: Any, least: int, most: int) -> int:
+    """A whole number, of numpy too."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, (bool, np.bool_)) or not least <= number <= most:
+        raise FuselineError(f"{what} is {value!r}; a whole number from {least} to {most} is expected")
+    return number
+
+
+def _number(what: str, value: Any) -> float:
+    """A number that is not negative, of numpy too."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not 0 <= number < np.inf or isinstance(value, (str, bool, np.bool_)):
+        raise FuselineError(f"{what} is {value!r}; a number from 0 on is expected")
+    return number

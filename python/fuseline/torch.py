@@ -162,7 +162,15 @@ def tap(
 
 
 def _forward(model: Any, batch: Any) -> Any:
-    return model(*batch[:-1]) if isinstance(batch, (tuple, list)) else model(batch)
+    is_tuple = isinstance(batch, (tuple, list))
+    try:
+        return model(*batch[:-1]) if is_tuple else model(batch)
+    except TypeError as error:
+        what = "all of a batch but its last, the labels" if is_tuple else f"a batch, {type(batch).__name__}"
+        raise FuselineError(
+            f"the model was asked with {what}: {error} (say in `forward` how it is asked, such as "
+            "forward=lambda model, batch: model(*batch))"
+        ) from error
 
 
 def _flat(outputs: list[Any]) -> Any:

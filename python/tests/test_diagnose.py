@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import time
+
 import numpy as np
 import pytest
 
@@ -176,7 +180,14 @@ def test_what_cannot_be_answered_is_said():
         (dict(evidence=np.ones((200, 2, 3))), "evidence has shape"),
         (dict(scheme="constant"), "permutations across examples"),
         (dict(scheme="jiont"), "^scheme: unknown variant `jiont`, expected one of `joint`.*`constant`$"),
-        (dict(permutations=10.5), "^permutations: .*`10.5`, expected u32$"),
+        (dict(permutations=10.5), "^permutations is 10.5; a whole number from 1 to"),
+        (dict(permutations=0), "^permutations is 0; a whole number"),
+        (dict(permutations=True), "^permutations is True; a whole number"),
+        (dict(seed=None), "^seed is None; a whole number from 0 to"),
+        (dict(seconds=-1), "^seconds is -1; a number from 0 on"),
+        (dict(tolerance=-1e-9), "^tolerance is -1e-09; a number from 0 on"),
+        (dict(tolerance=np.nan), "^tolerance is nan; a number"),
+        (dict(equivalence_margin="2 pp"), "^equivalence_margin is '2 pp'; a number"),
         (dict(scheme="conditional"), "needs evidence"),
         (dict(groups=["a"]), "groups has 1 values"),
         (dict(ids=["a"] * 200), "stands in rows"),
@@ -186,7 +197,18 @@ def test_what_cannot_be_answered_is_said():
         (dict(evidence=np.full((200, 2, 2), np.nan)), "evidence of row 0, modality modality 1 is .*no probabilities"),
         (dict(evidence=np.full((200, 2, 2), -0.7)), "no probabilities that sum to 1"),
         (dict(modalities=["audio", "audio"]), "two modalities are called audio"),
-        (dict(quality=np.full((200, 2), "high")), "quality is an array of numbers, and <U4 was given"),
+        (dict(modalities="av"), "modalities is one text, 'av'; a list of 2 names"),
+        (dict(available=np.full((200, 2), "no")), "available is an array of True and False"),
+        (dict(available=np.full((200, 2), -1)), "True and False, and holds -1"),
+        (dict(available=np.full((200, 2), np.nan)), "True and False, and holds nan"),
+        (dict(quality=np.ma.masked_array(np.ones((200, 2)), np.arange(400).reshape(200, 2) == 7)), "row 3, modality modality 2|row 3, modality 1 is not finite"),
+        (dict(y=np.ma.masked_array(np.arange(200) % 2, np.arange(200) == 5)), "y has no value in row 5"),
+        (dict(neutral=[np.nan, 0.5]), "neutral holds values that are not finite"),
+        (dict(evidence=[[[0.5, 0.5], None]] * 200), "evidence is an array of numbers, all rows of one shape"),
+        (dict(y=np.zeros(200)), "y has one class, 0.0: accuracy is of two or more"),
+        (dict(y=np.zeros((200, 1))), r"such as y.ravel\(\)"),
+        (dict(y=np.eye(2)[np.arange(200) % 2]), r"one-hot rows y.argmax\(axis=1\); several labels a row take"),
+        (dict(quality=np.full((200, 2), "high")), "quality is an array of numbers, .* and <U4 was given"),
         (dict(quality=np.zeros((0, 2)), y=[]), "there is nothing in it"),
         (dict(neutral=[0.5]), r"neutral has shape \(1,\) where \(2,\) is expected"),
         (dict(y=np.arange(200) % 3), "a column for each of the classes 0, 1, 2"),
@@ -212,6 +234,89 @@ def test_a_probability_for_each_row_is_no_decision():
     y, evidence, quality, _ = study()
     with pytest.raises(fuseline.FuselineError, match=r"probabilities are \(rows, classes\)"):
         fuseline.diagnose(lambda q: gate(evidence)(q)[:, 1], quality=quality, y=y, permutations=20)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (lambda p: None, r"a NoneType and no array of probabilities \(rows, classes\) or decisions"),
+        (lambda p: (row for row in p), "a generator and no array"),
+        (lambda p: {"p": p}, "a dict and no array"),
+        (lambda p: (p, p.mean()), "a tuple and no array"),
+        (lambda p: p[:, 1:], r"decisions are \(rows,\), .* each class has a column, np.column_stack"),
+        (lambda p: p[:100], "one row for each row of quality"),
+        (lambda p: p.argmax(axis=1).astype(str), "decides for 0, 1, .* its classes are 0, 1, and decisions are named as these"),
+        (lambda p: np.where(np.arange(200)[:, None] == 7, np.nan, p), "for row 7 hold values that are not finite .clean"),
+    ],
+)
+def test_answers_that_are_none_are_refused_in_words(model, words):
+    y, evidence, quality, _ = study()
+    with pytest.raises(fuseline.FuselineError, match=words):
+        fuseline.diagnose(lambda q: model(gate(evidence)(q)), quality=quality, y=y, permutations=20)
+
+
+def test_an_answer_of_another_shape_than_the_others_is_refused():
+    y, evidence, quality, _ = study()
+    answers = []
+
+    def without_the_last_batch(q):
+        answers.append(gate(evidence)(q))
+        return answers[-1] if len(answers) < 5 else answers[-1][:-3]
+
+    with pytest.raises(fuseline.FuselineError, match=r"shape \(200, 2\) and of shape \(197, 2\)"):
+        fuseline.diagnose(without_the_last_batch, quality=quality, y=y, permutations=20)
+    with pytest.raises(fuseline.FuselineError, match="with vectorized=True an answer has as many questions in front"):
+        fuseline.diagnose(lambda q: np.full((200, 2), 0.5), quality=quality, y=y, permutations=20, vectorized=True)
+
+
+def test_settings_are_taken_as_numpy_has_them():
+    y, evidence, quality, _ = study()
+    plain = fuseline.diagnose(gate(evidence), quality=quality, y=y, permutations=20, seed=4, equivalence_margin=0.5)
+    numpy = fuseline.diagnose(
+        gate(evidence),
+        quality=quality,
+        y=y,
+        permutations=np.int64(20),
+        seed=np.uint8(4),
+        tolerance=np.float32(0),
+        equivalence_margin=np.float32(0.5),
+        seconds=np.float64(1000),
+    )
+    assert plain.values == numpy.values
+
+
+def test_a_result_is_copied_and_pickled():
+    y, evidence, quality, _ = study()
+    result = fuseline.diagnose(gate(evidence), quality=quality, y=y, permutations=20)
+    assert copy.deepcopy(result) == pickle.loads(pickle.dumps(result)) == result
+    with pytest.raises(AttributeError, match="a result has no gaps; it has"):
+        result.gaps
+
+
+def test_tables_of_pandas_keep_their_names_and_their_order():
+    pandas = pytest.importorskip("pandas")
+    y, evidence, quality, groups = study()
+    index = np.random.default_rng(0).permutation(200) + 1000
+    table = pandas.DataFrame(quality, columns=["voice", "face"], index=index)
+    labels = pandas.Series(y, index=index)
+    plain = fuseline.diagnose(gate(evidence), quality=quality, y=y, groups=groups, permutations=50, modalities=["voice", "face"])
+    odd = fuseline.diagnose(
+        gate(evidence), quality=table.convert_dtypes(), y=labels, groups=pandas.Series(groups), permutations=50
+    )
+    assert odd.values == plain.values and [name for name, _ in odd.alignment] == ["voice", "face"]
+    with pytest.raises(fuseline.FuselineError, match=r"y has the rows of quality in another order.*y.loc\[quality.index\]"):
+        fuseline.diagnose(gate(evidence), quality=table, y=labels.sort_index(), permutations=20)
+    swapped = lambda q: pandas.DataFrame(gate(evidence)(q)[:, ::-1], columns=[1, 0])  # noqa: E731
+    with pytest.raises(fuseline.FuselineError, match="columns of the predictions are 1, 0 and the classes are 0, 1"):
+        fuseline.diagnose(swapped, quality=quality, y=y, permutations=20)
+    available = np.ones((200, 2), dtype=bool)
+    available[::3, 1] = False
+    missing = table.where(available).convert_dtypes()
+    assert missing.isna().any().any()
+    result = fuseline.diagnose(
+        lambda q: gate(evidence)(np.nan_to_num(q)), quality=missing, y=y, available=pandas.DataFrame(available), permutations=20
+    )
+    assert result.n_permutations == 20
 
 
 def test_missing_modalities_keep_their_places():
@@ -250,6 +355,21 @@ def test_a_sequential_test_and_a_budget_ask_less():
     assert result.n_permutations < 500 and result.p_value == 1.0
     result = fuseline.diagnose(gate(evidence), quality=quality, y=y, permutations=10**6, seconds=0.2)
     assert result.n_permutations < 10**6
+
+
+def test_a_budget_holds_for_a_slow_model():
+    y, evidence, quality, _ = study()
+
+    def slow(q):
+        time.sleep(0.02)
+        return gate(evidence)(q)
+
+    began = time.monotonic()
+    result = fuseline.diagnose(slow, quality=quality, y=y, seconds=0.5)
+    # A block of 128 alone took 2.6 seconds.
+    assert time.monotonic() - began < 2.2 and 5 < result.n_permutations < 50
+    enough = fuseline.diagnose(gate(evidence), quality=quality, y=y, permutations=300, seconds=1000)
+    assert enough.values == fuseline.diagnose(gate(evidence), quality=quality, y=y, permutations=300).values
 
 
 def test_the_report_says_what_a_frozen_model_is():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 
 import numpy as np
 import pytest
 
 import fuseline
+from fuseline._binary import find_binary
 from test_diagnose import gate, study
 
 WORKFLOW = """
@@ -156,3 +158,13 @@ def test_files_and_a_callable_give_the_same_numbers(tmp_path):
         text=True,
     )
     assert ran.returncode == 2 and "has no prediction for question" in ran.stderr
+
+
+def test_a_budget_below_0_is_refused_by_the_protocol():
+    header = {
+        "protocol": 1, "example_id": None, "group": None, "label": [0, 1], "classes": ["a", "b"], "modalities": ["m"],
+        "channels": 1, "evidence": False, "seconds": -1.0, "settings": {},
+    }  # fmt: skip
+    said = json.dumps(header).encode() + b"\n" + bytes([1, 1]) + np.array([0.1, 0.2]).tobytes()
+    served = subprocess.run([find_binary(), "diagnose", "serve"], input=said, capture_output=True)
+    assert json.loads(served.stdout)["error"]["message"] == "seconds: a number from 0 on, and -1 is not"

@@ -75,6 +75,17 @@ def batches(rows=40, size=16):
     return [(x[a : a + size], None) for a in range(0, rows, size)]
 
 
+def test_a_batch_that_is_asked_otherwise_is_said_so():
+    from fuseline.torch import tap
+
+    net = Net().eval()
+    loader = [(torch.zeros(8, 4), torch.zeros(8, 4))]
+    modules = {"audio": "confidence.audio", "text": "confidence.text"}
+    with pytest.raises(fuseline.FuselineError, match=r"all of a batch but its last, the labels.*forward=lambda"):
+        tap(net, modules, loader)
+    assert tap(net, modules, loader, forward=lambda model, batch: model(*batch)).modalities == ["audio", "text"]
+
+
 def tapped(net, loader=None, modules=None, **options):
     from fuseline.torch import tap
 

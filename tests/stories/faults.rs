@@ -185,6 +185,8 @@ fn a_run_interrupted_twice_stops_at_once_and_goes_on_later() {
     let lab = Lab::with_workflow(SLOW);
     let run = start(&lab, &["--set", "seconds=30"]);
     until_some_run_says(&lab, "\"started\"");
+    let runs = lab.run(["runs", "list", "--format", "json"]).json();
+    assert_eq!(runs["runs"][0]["status"], "running");
     let asked = Instant::now();
     signal(&run, Signal::INT);
     until_some_run_says(&lab, "\"stopping\"");

@@ -101,6 +101,14 @@ fn too_few_permutations(data: &ReportData) -> Option<String> {
     })
 }
 
+/// True if a native condition has the smallest p-value that its permutations allow, and that is
+/// above the level once it is adjusted.
+fn native_out_of_reach(data: &ReportData) -> bool {
+    let mut native =
+        data.findings.iter().filter(|row| row.control == Control::Native && row.is_counted());
+    native.any(|row| out_of_reach(row, data.settings.alpha))
+}
+
 fn headline(
     data: &ReportData,
     counts: &[(Reading, usize)],
@@ -203,6 +211,10 @@ fn headline(
             ),
         };
         (format!("{text}; {open}."), "open")
+    } else if native_out_of_reach(data) {
+        let text =
+            format!("Too few permutations to tell whether {} depends on quality.", unit.measure());
+        (text, "open")
     } else if native_answers_change(data) {
         let text = format!(
             "The data cannot tell whether {} depends on quality; {}s change.",

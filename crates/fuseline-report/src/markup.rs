@@ -6,7 +6,7 @@
 use fuseline_artifact::is_unseen;
 
 /// Elements that HTML never closes.
-const VOID: [&str; 4] = ["br", "input", "link", "meta"];
+const VOID: [&str; 5] = ["br", "input", "link", "meta", "wbr"];
 /// Elements after which a line may end without adding a visible space.
 const BLOCK: [&str; 22] = [
     "body", "details", "div", "dl", "figure", "g", "h1", "h2", "h3", "head", "header", "li",
@@ -54,6 +54,18 @@ impl Element {
     /// Appends text.
     pub fn text(mut self, text: impl Into<String>) -> Self {
         self.content.push(Content::Text(text.into()));
+        self
+    }
+
+    /// Appends a name, which may take another line behind each of its underscores.
+    pub fn name_text(mut self, name: &str) -> Self {
+        let mut parts = name.split_inclusive('_').peekable();
+        while let Some(part) = parts.next() {
+            self = self.text(part);
+            if parts.peek().is_some() {
+                self = self.child(element("wbr"));
+            }
+        }
         self
     }
 

@@ -3,7 +3,7 @@
 
 use crate::answer::range;
 use crate::data::{FindingRow, ReportData};
-use crate::format::{counted, finite, value_label};
+use crate::format::{counted, finite, listed, value_label};
 use crate::made_of::{mechanism, reads_labels, stays_given_evidence};
 use crate::methods::span;
 use crate::numbers::Unit;
@@ -242,6 +242,10 @@ pub fn terms(data: &ReportData, native: usize, unit: Unit) -> String {
         1 => "One native condition was tested.".to_owned(),
         many => format!("{many} distinct native conditions were tested{}.", axes(data)),
     };
+    let labels = match data.settings.labels.as_slice() {
+        [] => String::new(),
+        labels => format!(" Every accuracy is the mean over the labels {}.", listed(labels)),
+    };
     let native = match data.settings.frozen {
         true => "",
         false => {
@@ -249,7 +253,7 @@ pub fn terms(data: &ReportData, native: usize, unit: Unit) -> String {
         }
     };
     format!(
-        "{conditions}{}{native} Clean-Q is quality as it came, Broken-Q the same values permuted \
+        "{conditions}{}{labels}{native} Clean-Q is quality as it came, Broken-Q the same values permuted \
          across test examples; the gap is {}, with its {} interval in brackets.{}{}",
         size_of_test(data),
         unit.gap_definition(),

@@ -43,24 +43,24 @@ pub struct GapRow {
     pub gaps: Vec<Option<(f64, f64, f64)>>,
 }
 
-/// Gaps with their intervals, in percentage points: one row a finding, one mark a run.
+/// Gaps with their intervals, in percentage points: one row a finding, one mark a run. Names stand
+/// above their marks, so that a phone shows both.
 /// `runs`: their places, which choose the marks.
 pub fn gaps(rows: &[GapRow], runs: &[usize]) -> Element {
-    /// Letters of a label, of which each takes as much room as a wide one.
+    /// Letters of a name that have room.
     const LETTERS: usize = 64;
-    let name = |row: &GapRow| crate::format::cut(&row.name, LETTERS);
-    let letters = rows.iter().map(|row| name(row).chars().count()).max().unwrap_or_default();
-    let label = 20.0 + 7.0 * letters as f64;
+    const LEFT: f64 = 16.0;
     const PLOT: f64 = 430.0;
+    const NAME: f64 = 14.0;
     const STEP: f64 = 11.0;
-    let row_height = STEP * runs.len() as f64 + 12.0;
+    let row_height = NAME + STEP * runs.len() as f64 + 12.0;
     let all = || rows.iter().flat_map(|row| row.gaps.iter().flatten());
     let low = all().map(|(_, low, _)| low * 100.0).fold(0.0, f64::min);
     let high = all().map(|(_, _, high)| high * 100.0).fold(0.0, f64::max);
     let step = tick_step(high - low);
     let (low, high) = ((low / step).floor() * step, (high / step).ceil().max(1.0) * step);
-    let x = |value: f64| label + (value * 100.0 - low) / (high - low) * PLOT;
-    let (width, height) = (label + PLOT + 30.0, row_height * rows.len() as f64 + 44.0);
+    let x = |value: f64| LEFT + (value * 100.0 - low) / (high - low) * PLOT;
+    let (width, height) = (LEFT + PLOT + 30.0, row_height * rows.len() as f64 + 44.0);
     let bottom = height - 40.0;
     let mut svg = element("svg")
         .class("figure")
@@ -83,17 +83,15 @@ pub fn gaps(rows: &[GapRow], runs: &[usize]) -> Element {
     }
     let title = element("text").class("axis-title").attr("text-anchor", "middle");
     svg = svg.child(
-        title.num("x", label + PLOT / 2.0).num("y", bottom + 33.0).text("gap in percentage points"),
+        title.num("x", LEFT + PLOT / 2.0).num("y", bottom + 33.0).text("gap in percentage points"),
     );
     for (place, row) in rows.iter().enumerate() {
         let top = 4.0 + place as f64 * row_height;
-        let text = element("text").attr("text-anchor", "end");
-        svg = svg.child(
-            text.num("x", label - 10.0).num("y", top + row_height / 2.0 + 2.0).text(name(row)),
-        );
+        let name = crate::format::cut(&row.name, LETTERS);
+        svg = svg.child(element("text").num("x", 4.0).num("y", top + NAME).text(name));
         for (place, (gap, &run)) in row.gaps.iter().zip(runs).enumerate() {
             let Some((gap, low, high)) = gap else { continue };
-            let y = top + 8.0 + STEP * place as f64;
+            let y = top + NAME + 8.0 + STEP * place as f64;
             svg = svg.child(
                 element("g")
                     .class(series(run))
@@ -169,6 +167,16 @@ mod tests {
     fn ticks_are_round() {
         let steps = [0.5, 6.0, 30.0, 100.0].map(tick_step);
         assert_eq!(steps.map(number), ["0.1", "1", "5", "20"]);
+    }
+
+    #[test]
+    fn long_names_take_no_room_from_the_marks() {
+        let row = |name: String| GapRow { name, gaps: vec![Some((0.1, 0.05, 0.2))] };
+        let width = |name: String| {
+            gaps(&[row(name)], &[0]).get("width").and_then(|width| width.parse::<f64>().ok())
+        };
+        assert_eq!(width("lr".into()), width("weighted_mean ".repeat(5)));
+        assert!(width("lr".into()) < Some(480.0));
     }
 
     #[test]

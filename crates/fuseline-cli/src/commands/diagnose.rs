@@ -280,6 +280,9 @@ fn converse(input: &mut impl Read, output: &Sender<Vec<u8>>) -> Result<Value, St
         channels: header.channels,
         evidence,
     };
+    if let Some(seconds) = header.seconds.filter(|seconds| seconds.is_sign_negative()) {
+        return Err(StageError::data(format!("seconds: a number from 0 on, and {seconds} is not")));
+    }
     let deadline = header
         .seconds
         .and_then(|seconds| Instant::now().checked_add(Duration::try_from_secs_f64(seconds).ok()?));
@@ -363,6 +366,10 @@ impl<R: Read> Answerer for Peer<R> {
             self.announced += 1;
         }
         Ok(())
+    }
+
+    fn is_timed(&self) -> bool {
+        self.deadline.is_some()
     }
 
     fn has_time(&mut self) -> bool {

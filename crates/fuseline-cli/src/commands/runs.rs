@@ -113,6 +113,7 @@ fn list(cache: &Cache, format: Format) -> Result<Exit, Failure> {
             Err(error) => json!({
                 "run": run,
                 "status": match error {
+                    ManifestError::Missing { .. } if cache.is_run_alive(&run)? => "running",
                     ManifestError::Missing { .. } => "unfinished",
                     _ => "unreadable",
                 },

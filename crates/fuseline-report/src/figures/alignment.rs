@@ -63,6 +63,7 @@ fn figure(data: &ReportData) -> Option<Figure> {
         shapes.push(label("tick", Anchor::Middle, scale.at(tick), bottom + 16.0, tick_plain(tick)));
     }
     shapes.push(line("zero", scale.at(0.5), top, scale.at(0.5), bottom));
+    shapes.push(label("tick", Anchor::Middle, scale.at(0.5), top - 4.0, "chance"));
     let mut said = Vec::new();
     for (place, (name, row)) in rows.iter().enumerate() {
         let y = top + 28.0 * place as f64 + 14.0;

@@ -118,8 +118,14 @@ impl Scale {
         self.high
     }
 
-    /// Round values, about `wanted` of them.
+    /// Round values, about `wanted` of them: two at least, since one says nothing of the scale.
     pub fn ticks(&self, wanted: usize) -> Vec<f64> {
+        let finer = wanted..wanted.max(1) + 8;
+        let mut tries = finer.map(|wanted| self.some_ticks(wanted));
+        tries.find(|ticks| ticks.len() >= 2).unwrap_or_else(|| self.some_ticks(wanted))
+    }
+
+    fn some_ticks(&self, wanted: usize) -> Vec<f64> {
         let raw = (self.high - self.low) / wanted.max(1) as f64;
         let mut step = 1e-9;
         // 1, 2, 5, 10, 20, 50, ...: no logarithm, so the same on every machine.
@@ -403,4 +409,24 @@ pub fn tick_of(unit: Unit, value: f64) -> String {
 pub fn tick_plain(value: f64) -> String {
     let text = number(value);
     text.strip_prefix('-').map_or(text.clone(), |size| format!("−{size}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Scale;
+
+    #[test]
+    fn every_axis_has_two_ticks_at_least() {
+        for low in 0..200 {
+            for width in 1..120 {
+                let low = f64::from(low) / 100.0;
+                let scale = Scale::over([low, low + f64::from(width) / 500.0], 0.0, 240.0);
+                for wanted in [3, 5, 6, 8] {
+                    let ticks = scale.ticks(wanted);
+                    let place = format!("{low} to {}: {ticks:?}", scale.high());
+                    assert!((2..=wanted + 2).contains(&ticks.len()), "{wanted} of {place}");
+                }
+            }
+        }
+    }
 }

@@ -33,7 +33,7 @@ pub fn curves(data: &ReportData) -> FigureSet {
         heading: "Reliability curves",
         caption: "The share of examples whose expert is right, in bins of equal count from low to \
             high quality, with its 95 % interval (Wilson) as a band. A flat curve is quality that \
-            says nothing about its expert. One range for all panels."
+            says nothing about its expert. Shares have one range in all panels, quality its own."
             .to_owned(),
         figures: panels
             .iter()

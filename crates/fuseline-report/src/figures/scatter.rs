@@ -124,7 +124,9 @@ fn scatter(
         shapes.push(shaped_mark(shape, class, significant(row, &data.settings), at, tip));
     }
     let mut top = bottom + 48.0;
-    for (heading, entries) in legends(data, arrangement, groups) {
+    let drawn: Vec<(usize, usize)> =
+        points.iter().map(|(place, row, ..)| (*place, shape(row, arrangement))).collect();
+    for (heading, entries) in legends(data, arrangement, groups, &drawn) {
         shapes.push(label("tick", Anchor::Start, left, top + 10.0, heading));
         let (keys, height) = legend(&entries, (left, top + 16.0), WIDTH - left);
         shapes.extend(keys);
@@ -210,11 +212,12 @@ fn aside(
     std::iter::once((x, y)).chain(places).find(is_free).unwrap_or((x, y))
 }
 
-/// Legend of the colours and shapes that are drawn.
+/// Legend of the colours and shapes that are drawn: groups and shapes of the marks.
 fn legends(
     data: &ReportData,
     arrangement: &Arrangement,
     groups: &[Group],
+    marks: &[(usize, usize)],
 ) -> Vec<(String, Vec<(Element, String)>)> {
     let mut legends = Vec::new();
     let entry = |shape: usize, class: &str, text: &str| {
@@ -229,6 +232,7 @@ fn legends(
         .collect();
     if palette::has_series(groups.len()) {
         let named = groups.iter().enumerate().filter(|(_, group)| !group.label.is_empty());
+        let named = named.filter(|(place, _)| marks.iter().any(|(group, _)| group == place));
         let entries = named.map(|(place, group)| {
             let control = match group.control {
                 Control::Native => "",
@@ -244,7 +248,8 @@ fn legends(
             (Control::Positive, "c1", "positive control"),
             (Control::Negative, "c6", "negative control"),
         ];
-        let drawn = |control: Control| groups.iter().any(|group| group.control == control);
+        let drawn =
+            |control: Control| marks.iter().any(|(group, _)| groups[*group].control == control);
         let entries = kinds.iter().filter(|(control, ..)| drawn(*control));
         let entries = entries.map(|(_, class, name)| entry(0, class, name));
         legends.push(("colour".to_owned(), entries.collect()));
@@ -253,6 +258,7 @@ fn legends(
         && (2..=SHAPES).contains(&arrangement.columns.len())
     {
         let entries = arrangement.columns.iter().enumerate();
+        let entries = entries.filter(|(place, _)| marks.iter().any(|(_, shape)| shape == place));
         let entries = entries.map(|(place, value)| entry(place, "neutral", value.as_str()));
         legends.push((format!("shape: {axis}"), entries.collect()));
     }
@@ -290,12 +296,16 @@ mod tests {
         let data = crate::fixture::stressid();
         let arrangement = crate::arrange::arrange(&data);
         let groups = shown(&arrangement);
-        let legends = legends(&data, &arrangement, &groups);
-        let [colours, shapes] = legends.as_slice() else { panic!("two legends") };
+        let all: Vec<(usize, usize)> = (0..groups.len()).zip((0..5).cycle()).collect();
+        let drawn = legends(&data, &arrangement, &groups, &all);
+        let [colours, shapes] = drawn.as_slice() else { panic!("two legends") };
         assert_eq!(colours.0, "colour: quality");
         let names: Vec<&str> = colours.1.iter().map(|(_, name)| name.as_str()).collect();
         assert_eq!(names.len(), groups.len());
         assert!(names.contains(&"margin") && names.contains(&"random (negative control)"));
         assert_eq!((shapes.0.as_str(), shapes.1.len()), ("shape: rule", 5));
+        // Of what is not drawn nothing is said.
+        let some = legends(&data, &arrangement, &groups, &[(0, 1), (0, 2)]);
+        assert_eq!(some.iter().map(|(_, of)| of.len()).collect::<Vec<_>>(), [1, 2]);
     }
 }

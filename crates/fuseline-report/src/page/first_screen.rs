@@ -148,7 +148,7 @@ fn grid(
     let heads = columns.iter().map(|column| {
         let text =
             if column.is_empty() { "verdict".to_owned() } else { value_label(&axis, column) };
-        element("th").attr("scope", "col").text(text)
+        element("th").attr("scope", "col").name_text(&text)
     });
     let lines = groups.iter().map(|group| {
         let cells = columns.iter().map(|column| {
@@ -181,7 +181,7 @@ fn grid(
 
 fn group_head(group: &Group) -> Element {
     let name = if group.label.is_empty() { "all" } else { group.label.as_str() };
-    let head = element("th").attr("scope", "row").text(name);
+    let head = element("th").attr("scope", "row").name_text(name);
     match group.control {
         Control::Native => head,
         Control::Positive => head.child(element("span").class("kind").text(" positive control")),

@@ -8,7 +8,7 @@ mod supplements;
 
 use crate::answer::answer;
 use crate::arrange::arrange;
-use crate::data::{Caution, ReportData};
+use crate::data::{Caution, Control, ReportData};
 use crate::figures::{self, Figure, FigureSet, Shape};
 use crate::markup::{Element, element};
 use crate::methods::{command, command_place, methods};
@@ -218,19 +218,26 @@ fn gaps(
                     .child(scrolling("All gaps", all)),
             ),
     };
+    let what = match data.settings.metric {
+        None => "the fall in balanced accuracy when quality is permuted",
+        Some(_) => "a permutation gap, positive where breaking quality hurts",
+    };
+    let is_there = |control| data.findings.iter().any(|row| row.control == control);
+    let controls = match (is_there(Control::Positive), is_there(Control::Negative)) {
+        (true, true) => " Triangles are positive controls, squares negative ones.",
+        (true, false) => " Triangles are positive controls.",
+        (false, true) => " Squares are negative controls.",
+        (false, false) => "",
+    };
+    let margin = match data.settings.equivalence_margin {
+        Some(_) => " The band is the margin within which a gap counts as none.",
+        None => "",
+    };
     section("Permutation gaps")
-        .child(caption(match data.settings.metric {
-            None => {
-                "Each mark is the fall in balanced accuracy when quality is permuted; the line is \
-                 its interval. A filled mark is significant. Triangles are positive controls, \
-                 squares negative ones. The band is the margin within which a gap counts as none."
-            }
-            Some(_) => {
-                "Each mark is a permutation gap, positive where breaking quality hurts; the line is \
-                 its interval. A filled mark is significant. Triangles are positive controls, \
-                 squares negative ones."
-            }
-        }))
+        .child(caption(&format!(
+            "Each mark is {what}; the line is its interval. A filled mark is \
+             significant.{controls}{margin}"
+        )))
         .child(shown)
 }
 

@@ -73,7 +73,11 @@ pub fn provenance(data: &ReportData) -> Section {
         &["fusion rule", "version", "digest"],
         plugins,
     ))
-    .child(folded(&counted(models.len(), "frozen model"), &["point", "digest"], models))
+    .children(
+        Some(models).filter(|models| !models.is_empty()).map(|models| {
+            folded(&counted(models.len(), "frozen model"), &["point", "digest"], models)
+        }),
+    )
 }
 
 /// When the run was, how long it took, and where.

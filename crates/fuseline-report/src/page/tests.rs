@@ -184,7 +184,7 @@ fn report_data_survives_json() {
     data.findings.truncate(1);
     data.findings[0] = crate::FindingRow {
         point: data.findings[0].point.clone(),
-        control: crate::Control::Positive,
+        control: Control::Positive,
         gap: Some(0.125),
         alignment: vec![("audio".to_owned(), Some(0.75)), ("video".to_owned(), None)],
         ..crate::FindingRow::default()
@@ -246,4 +246,34 @@ fn of_models_that_were_trained_elsewhere_nothing_says_that_they_were_fitted() {
             }
         }
     }
+}
+
+#[test]
+fn captions_and_lists_say_nothing_of_what_is_not_there() {
+    let all = html(&fixture::stressid());
+    assert!(all.contains("Triangles are positive controls, squares negative ones. The band is"));
+    let mut data = fixture::stressid();
+    data.settings.equivalence_margin = None;
+    data.findings.retain(|row| row.control == Control::Native);
+    data.provenance.models.clear();
+    let page = html(&data);
+    assert!(page.contains("A filled mark is significant.</p>"));
+    assert!(!page.contains("Triangles are") && !page.contains("frozen model"));
+}
+
+#[test]
+fn accuracies_that_are_means_over_labels_are_called_so_on_the_first_screen() {
+    let mut data = fixture::stressid();
+    assert!(!html(&data).contains("mean over the labels"));
+    data.settings.labels = vec!["happy".to_owned(), "tired".to_owned()];
+    for text in [html(&data), crate::markdown(&data)] {
+        assert!(text.contains("Every accuracy is the mean over the labels happy and tired."));
+    }
+}
+
+#[test]
+fn names_take_another_line_behind_an_underscore() {
+    let page = html(&fixture::stressid());
+    assert!(page.contains("<th scope=\"col\">weighted_<wbr/>mean</th>"));
+    assert!(page.contains("<th scope=\"row\">in_<wbr/>distribution"));
 }

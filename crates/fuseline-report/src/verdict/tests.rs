@@ -547,3 +547,16 @@ fn a_test_that_other_permutations_could_turn_is_named_where_there_are_others() {
         "{one}"
     );
 }
+
+#[test]
+fn where_permutations_are_too_few_they_and_not_the_data_cannot_tell() {
+    let at_floor =
+        FindingRow { p_value: Some(0.01), p_adjusted: Some(0.48), n_permutations: 99, ..native() };
+    let headline = |row: &FindingRow| answer(&report(vec![row.clone()])).headline;
+    assert_eq!(
+        headline(&at_floor),
+        "Too few permutations to tell whether accuracy depends on quality."
+    );
+    let enough = FindingRow { p_value: Some(0.02), ..at_floor };
+    assert!(headline(&enough).starts_with("The data cannot tell"));
+}

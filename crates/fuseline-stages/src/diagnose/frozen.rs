@@ -148,6 +148,11 @@ pub trait Answerer {
         Ok(())
     }
 
+    /// True if the time for permutations is limited.
+    fn is_timed(&self) -> bool {
+        false
+    }
+
     /// True if there is time for more permutations.
     fn has_time(&mut self) -> bool {
         true

@@ -95,6 +95,9 @@ impl Study<'_> {
 
     /// Asks about all permutations, or as many as the time allows, `size` at once. `take` is given
     /// the answers in code-point order, and gives a p-value where a sequential test stops.
+    ///
+    /// Where time is short the first block is one permutation, and each that follows a quarter
+    /// larger: a block that is begun is answered whole, however slow the model is.
     pub(super) fn each_block(
         &self,
         model: &mut dyn Answerer,
@@ -103,19 +106,21 @@ impl Study<'_> {
     ) -> Result<Option<f64>, StageError> {
         let (rows, columns) = (self.order.len(), self.permuter.columns());
         let mut drawn = vec![0; columns * rows];
-        let mut draw = |first: u32| {
-            let count = size.min(self.settings.permutations - first);
+        // A sequential test does not know what it will ask next.
+        let is_certain = self.settings.stop == Stop::Never;
+        let (mut first, mut most) = (0, if is_certain && model.is_timed() { 1 } else { size });
+        let mut draw = || {
+            let count = most.min(self.settings.permutations - first);
+            most = size.min(most + (most / 4).max(1));
             let mut index = Vec::with_capacity(count as usize * columns * rows);
             for number in first..first + count {
                 self.permuter.draw_into(number.into(), &mut drawn);
                 index.extend(self.in_order_of_caller(&drawn));
             }
-            (first, count, index)
+            first += count;
+            (count > 0).then_some((first - count, count, index))
         };
-        let mut firsts = (0..self.settings.permutations).step_by(size as usize);
-        // A sequential test does not know what it will ask next.
-        let is_certain = self.settings.stop == Stop::Never;
-        let mut next = firsts.next().map(&mut draw);
+        let mut next = draw();
         while let Some((first, count, index)) = next.take() {
             if first > 0 && !model.has_time() {
                 break;
@@ -124,7 +129,7 @@ impl Study<'_> {
             if first == 0 && is_certain {
                 model.announce(&question)?;
             }
-            next = firsts.next().map(&mut draw);
+            next = draw();
             if let Some((first, count, index)) = next.as_ref().filter(|_| is_certain) {
                 let (first, count) = (*first, *count);
                 model.announce(&Question::Broken { first, count, columns, index })?;

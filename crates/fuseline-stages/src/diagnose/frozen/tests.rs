@@ -124,6 +124,38 @@ fn the_order_of_the_rows_changes_nothing() {
 }
 
 #[test]
+fn a_tolerance_below_0_is_no_model_that_is_not_frozen() {
+    let examples = examples(40);
+    for tolerance in [-1.0, f64::NAN] {
+        let settings = Settings { tolerance, ..settings() };
+        let error = diagnose(&examples, &settings, &mut Gate::new(&examples)).unwrap_err();
+        assert!(error.message.starts_with("the tolerance is a number from 0 on"), "{error:?}");
+    }
+}
+
+#[test]
+fn a_limit_of_time_begins_with_small_blocks_and_gives_the_same_numbers() {
+    struct Timed<'a>(Gate<'a>, Vec<u32>);
+    impl Answerer for Timed<'_> {
+        fn answer(&mut self, question: &Question<'_>) -> Result<Vec<f64>, StageError> {
+            if let Question::Broken { count, .. } = question {
+                self.1.push(*count);
+            }
+            self.0.answer(question)
+        }
+        fn is_timed(&self) -> bool {
+            true
+        }
+    }
+    let examples = examples(40);
+    let mut timed = Timed(Gate::new(&examples), Vec::new());
+    let found = diagnose(&examples, &settings(), &mut timed).unwrap();
+    let untimed = diagnose(&examples, &settings(), &mut Gate::new(&examples)).unwrap();
+    assert_eq!(format!("{found:?}"), format!("{untimed:?}"));
+    assert_eq!((&timed.1[..6], timed.1.iter().sum()), (&[1, 2, 3, 4, 5, 6][..], 300));
+}
+
+#[test]
 fn a_model_that_answers_otherwise_at_the_end_is_not_frozen() {
     let examples = examples(40);
     let mut drifting = Gate { drift: 1e-9, ..Gate::new(&examples) };
