@@ -68,8 +68,8 @@ pub(super) fn check_skeleton(
 ) {
     let options = match stage.with.as_deref().map(options::skeleton) {
         Some(Value::Object(options)) => options,
-        // A `with` that is no mapping was reported, and its options are unknown.
-        _ if stage.with_key.is_some() => return,
+        // A `with` that is no mapping or misspelt was reported, and its options are unknown.
+        _ if stage.with_key.is_some() || stage.misshapen.with => return,
         _ => Map::new(),
     };
     let places = option_places(stage);
