@@ -105,6 +105,7 @@ pub(crate) fn list(names: &[impl AsRef<str>]) -> String {
 fn plural(what: &str) -> String {
     match what.strip_suffix("axis") {
         Some(before) => format!("{before}axes"),
+        None if what.ends_with("family") => what.replace("family", "families"),
         None => format!("{what}s"),
     }
 }
