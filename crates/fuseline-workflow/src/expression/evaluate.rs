@@ -396,7 +396,7 @@ fn same_sort(a: &Value, b: &Value) -> bool {
 }
 
 /// True if two values are equal; a whole number equals the same float.
-pub(super) fn equal(a: &Value, b: &Value) -> bool {
+pub(crate) fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
