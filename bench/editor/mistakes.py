@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""85 mistakes as newcomers make them: how many does an editor show, how many `check`, and how many a server of YAML with our schema alone?
+"""Mistakes as newcomers make them: how many does an editor show, how many `check`, and how many a server of YAML with our schema alone?
 
     python bench/editor/mistakes.py --fuseline target/debug/fuseline \
         --yaml-language-server node_modules/.bin/yaml-language-server
 
-37 of them are the files of tests/cases/slips; the others are edits of the workflow of the README's tutorial. A mistake is shown when there
-is an error, or a warning, on a line that the edit touches or the next; `anywhere` counts those that are shown at another line, too.
+Edits of the workflow of the README's tutorial, and the files of tests/cases/slips. A mistake is shown when there is an error,
+or a warning, on a line that the edit touches or the next; `anywhere` counts those that are shown at another line, too.
 """
 
 import argparse

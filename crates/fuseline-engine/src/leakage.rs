@@ -140,6 +140,10 @@ impl Guard<'_, '_> {
                 }
             }
             flowed = ask(plan, action, &arriving);
+            // So is that two inputs have different rows where one of them is wrong.
+            if leaks.iter().any(|leak| leak.code != codes::LEAK_ROWS_DIFFER) {
+                leaks.retain(|leak| leak.code != codes::LEAK_ROWS_DIFFER);
+            }
         }
         let is_sound = flowed.is_ok() && leaks.is_empty();
         match flowed {

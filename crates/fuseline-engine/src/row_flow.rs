@@ -388,13 +388,21 @@ impl<'a> RowFlow<'a> {
         let (shaped_by, rows) = (self.take(model).shaped_by, self.take(port));
         if shaped_by.overlaps(&rows.holds) {
             let [shaped, asked] = self.words([&shaped_by, &rows.holds]);
-            self.leak(
-                codes::LEAK_MODEL_SAW_ROWS,
-                model,
-                format!("applies a model shaped by {shaped} to {asked}"),
-                "match the fold: the model of a fold may only see that fold's test rows",
-                Trace::ShapedBy(rows.holds),
-            );
+            // No model may be asked about training rows: then they are the mistake.
+            let (wrong, hint, trace) = match rows.training_fold() {
+                Some(_) => (
+                    port,
+                    "take the output for held-out rows, usually named test",
+                    Trace::Holds(rows.holds),
+                ),
+                None => (
+                    model,
+                    "match the fold: the model of a fold may only see that fold's test rows",
+                    Trace::ShapedBy(rows.holds),
+                ),
+            };
+            let message = format!("applies a model shaped by {shaped} to {asked}");
+            self.leak(codes::LEAK_MODEL_SAW_ROWS, wrong, message, hint, trace);
         } else {
             let holds = rows.holds.clone();
             self.ask_about(port, &rows, &holds);

@@ -49,7 +49,12 @@ impl Source {
         let entries = self.root.entries();
         let has = |key: &str| entries.iter().any(|entry| entry.key == key);
         let uses = |stage: &Entry| stage.value.get("uses").is_some();
-        has("fuseline") || self.section("stages").iter().any(uses)
+        // The slip may be in the line that says so: `fuseline:1`.
+        let says_so = |line: &str| {
+            let rest = line.strip_prefix("fuseline");
+            rest.is_some_and(|rest| rest.trim_start().starts_with([':', '=', '1']))
+        };
+        has("fuseline") || self.section("stages").iter().any(uses) || self.text.lines().any(says_so)
     }
 }
 

@@ -200,8 +200,12 @@ fn check_folds(site: &mut PlanSite<'_>, folds: Option<(u32, &str)>) {
     };
     let made_here = split.option_place(option);
     let mut unknown = BTreeMap::<_, BTreeSet<i64>>::new();
-    for test in tests.iter().filter(|(_, fold)| !is_made(*fold)) {
-        unknown.entry(axis_of(test)).or_default().insert(test.1);
+    for tests in by_stage() {
+        let of = tests.iter().map(|(_, fold)| *fold).filter(|fold| !is_made(*fold));
+        let of: BTreeSet<i64> = of.collect();
+        if !of.is_empty() {
+            unknown.entry(axis_of(tests)).or_default().extend(of);
+        }
     }
     for (axis, of) in &unknown {
         let nothing = format!("nothing is tested in {}", numbered("fold", of));
@@ -226,7 +230,7 @@ fn check_folds(site: &mut PlanSite<'_>, folds: Option<(u32, &str)>) {
         );
     }
     // A study of one fold that is written as such is a choice.
-    let axis = tests.iter().find(|(reader, _)| is_expert(*reader)).and_then(axis_of);
+    let axis = by_stage().find(|tests| is_expert(tests[0].0)).and_then(axis_of);
     let Some(axis) = axis.and_then(|name| site.axis(name)).filter(|_| unknown.is_empty()) else {
         return;
     };
@@ -248,10 +252,13 @@ fn check_folds(site: &mut PlanSite<'_>, folds: Option<(u32, &str)>) {
     }
 }
 
-/// The axis whose label is the fold that an action tests.
-fn axis_of<'p>((reader, fold): &(PlannedAction<'p>, i64)) -> Option<&'p str> {
-    let label = fold.to_string();
-    reader.point().find(|(_, at)| *at == label).map(|(axis, _)| axis)
+/// The axis whose label is the fold that each action of a stage tests.
+fn axis_of<'p>(tests: &[(PlannedAction<'p>, i64)]) -> Option<&'p str> {
+    let (first, _) = tests.first()?;
+    let mut axes = first.point().map(|(axis, _)| axis);
+    axes.find(|axis| {
+        tests.iter().all(|(reader, fold)| reader.label(axis) == Some(fold.to_string().as_str()))
+    })
 }
 
 /// The mistake of a stage that runs over an axis of folds and tests the same one at every point.

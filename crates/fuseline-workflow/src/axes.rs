@@ -334,6 +334,24 @@ impl Reader<'_> {
         }
     }
 
+    /// The value of a field: anything, with expressions over params in it.
+    fn field_value(&mut self, node: &Node) -> Option<Value> {
+        match &node.data {
+            Data::Scalar(_) => self.value(node),
+            Data::Sequence(items) => {
+                let values: Vec<_> = items.iter().map(|item| self.field_value(item)).collect();
+                values.into_iter().collect()
+            }
+            Data::Mapping(entries) => {
+                let values = entries.iter().map(|entry| (&entry.key, &entry.value));
+                let values: Vec<_> = values
+                    .map(|(key, value)| Some((key.clone(), self.field_value(value)?)))
+                    .collect();
+                values.into_iter().collect::<Option<_>>().map(Value::Object)
+            }
+        }
+    }
+
     /// Points without fields: a list, or an expression that gives one.
     fn scalars(&mut self, node: &Node) -> Option<Written> {
         let (values, places) = match &node.data {
@@ -400,7 +418,7 @@ impl Reader<'_> {
                 Data::Mapping(written) => {
                     for field in written {
                         whole &= self.field(field);
-                        match self.value(&field.value) {
+                        match self.field_value(&field.value) {
                             Some(value) => _ = fields.insert(field.key.clone(), value),
                             None => whole = false,
                         }

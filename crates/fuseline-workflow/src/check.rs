@@ -86,6 +86,7 @@ impl Checked {
     pub fn settle(&self, diagnostics: &mut Vec<Diagnostic>) {
         given::trace(&self.given, &self.files, diagnostics);
         diagnostic::sort(diagnostics, &self.files, &self.given);
+        given::keep_first_of_params(&self.given, diagnostics);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::files::{FileId, Files, Place};
 use crate::index::{AxisIndex, IndexVec};
 use crate::limits::Limits;
 use crate::names::{self, NameMap};
+use crate::stage::has_key;
 use crate::yaml::{self, Data, Entry, Node};
 
 /// A named definition, with the folder of its file.
@@ -113,7 +114,8 @@ impl<'a> Reader<'a> {
     fn file(&mut self, file: FileId, path: &Path, included: bool) -> Option<()> {
         let before = self.found.len();
         let mut root = yaml::parse(file, self.files, self.limits, self.found)?;
-        if let Some(mistake) = section_within_another(&root, self.files) {
+        let misplaced = section_within_another(&root, self.files);
+        if let Some(mistake) = misplaced.or_else(|| stages_within_another(&root, self.files)) {
             // Its entries were taken for entries of the other, and may be there twice.
             self.found.truncate(before);
             self.found.push(mistake);
@@ -147,11 +149,16 @@ impl<'a> Reader<'a> {
         self.open.pop();
         self.done.push(path.to_owned());
         for (section, definitions) in sections.into_iter().enumerate() {
-            let Some(entry) = get(SECTIONS[section]) else { continue };
-            if !entry.value.is_null()
-                && entry.value.mapping(&format!("`{}`", SECTIONS[section]), self.found).is_none()
-            {
-                self.document.misshapen.push(SECTIONS[section]);
+            let name = SECTIONS[section];
+            let is_lost = match get(name) {
+                Some(entry) => {
+                    !entry.value.is_null()
+                        && entry.value.mapping(&format!("`{name}`"), self.found).is_none()
+                }
+                None => is_misspelt(name, entries, known),
+            };
+            if is_lost {
+                self.document.misshapen.push(name);
             }
             for entry in definitions {
                 self.define(section, entry, &folder, included);
@@ -394,6 +401,33 @@ fn section_within_another(root: &Node, files: &Files) -> Option<Diagnostic> {
     Some(
         Diagnostic::error(codes::UNKNOWN_KEY, place, message)
             .hint(format!("a section begins its line: write `{name}:` without blanks before it"))
+            .fix(fix),
+    )
+}
+
+/// The diagnostic for stages that stand in another section, since the line `stages:` is missing.
+fn stages_within_another(root: &Node, files: &Files) -> Option<Diagnostic> {
+    let Data::Mapping(sections) = &root.data else { return None };
+    if has_key(root, "stages") || is_misspelt("stages", sections, &ROOT_KEYS) {
+        return None;
+    }
+    let (outer, first) = sections.iter().find_map(|outer| {
+        let Data::Mapping(entries) = &outer.value.data else { return None };
+        let is_section = SECTIONS.contains(&outer.key.as_str());
+        let stage = entries.iter().find(|entry| has_key(&entry.value, "uses"))?;
+        is_section.then_some((&outer.key, stage))
+    })?;
+    let place = &first.key_place;
+    let before = &files.text(place.file)[..place.span.start];
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let fix = before[start..].trim().is_empty().then(|| {
+        let above = Place::new(place.file, start..start);
+        Fix::new("write `stages:` above it", above, "stages:\n")
+    });
+    let message = format!("`{}` is a stage, and an entry of `{outer}`", first.key);
+    Some(
+        Diagnostic::error(codes::MISSING_KEY, place, message)
+            .hint("write the line `stages:` above it".to_owned())
             .fix(fix),
     )
 }

@@ -26,7 +26,7 @@ use crate::yaml::{Node, content_place, plain_value};
 
 pub use functions::{FunctionDoc, functions};
 
-pub(crate) use evaluate::{Environment, NO_POINT, Work, format_value};
+pub(crate) use evaluate::{Environment, NO_POINT, Work, equal, format_value};
 pub(crate) use resolve::{AxisView, ParamView, Scope};
 pub(crate) use types::Type;
 

@@ -1,5 +1,7 @@
 //! Places of the texts that expressions take values from: params and axes.
 
+use std::collections::BTreeMap;
+
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Related};
 use crate::document::Definition;
@@ -48,7 +50,8 @@ pub(crate) fn trace(given: &[Given], files: &Files, found: &mut [Diagnostic]) {
         // A place of several lines is that of a whole section; where an expression may not stand,
         // no value matters.
         let of_value = diagnostic.code != codes::EXPRESSION_PLACE && !text.contains('\n');
-        if !of_value || !has_expression(text) {
+        let within = [codes::EXPRESSION_TYPE, codes::EXPRESSION_VALUE].contains(&diagnostic.code);
+        if !of_value || !(within || has_expression(text)) {
             continue;
         }
         for Given { name, place, .. } in sources(given, text).filter(|given| given.is_param) {
@@ -58,6 +61,28 @@ pub(crate) fn trace(given: &[Given], files: &Files, found: &mut [Diagnostic]) {
             }
         }
     }
+}
+
+/// Keeps the first diagnostic of each param whose value is of the wrong type for an option: that is
+/// one mistake, wherever else the param is read.
+pub(crate) fn keep_first_of_params(given: &[Given], found: &mut Vec<Diagnostic>) {
+    let param = |diagnostic: &Diagnostic| match diagnostic.related.as_slice() {
+        [Related { place, .. }] if given.iter().any(|given| given.is_param_at(place)) => {
+            Some(place.order())
+        }
+        _ => None,
+    };
+    let mut wrong = BTreeMap::new();
+    let of_options = found.iter().filter(|diagnostic| diagnostic.code == codes::OPTION_TYPE);
+    for (param, diagnostic) in of_options.filter_map(|found| Some((param(found)?, found))) {
+        wrong.entry(param).or_insert_with(|| diagnostic.place.order());
+    }
+    let of_type = [codes::OPTION_TYPE, codes::EXPRESSION_TYPE];
+    found.retain(|diagnostic| {
+        let first = param(diagnostic).and_then(|param| wrong.get(&param));
+        !of_type.contains(&diagnostic.code)
+            || first.is_none_or(|first| *first == diagnostic.place.order())
+    });
 }
 
 /// Place of a word that an expression gives, where one text that it mentions holds the word once.

@@ -29,6 +29,15 @@ fn shared_ends(one: &str, other: &str) -> usize {
     start + end
 }
 
+/// A word without the ending of its plural: `retries` is that of `retry`.
+fn singular(word: &str) -> String {
+    let word = word.to_lowercase();
+    match word.strip_suffix("ies") {
+        Some(stem) => format!("{stem}y"),
+        None => word.trim_end_matches('s').to_owned(),
+    }
+}
+
 /// The closest of some names, if it is close enough to have been meant.
 pub(crate) fn suggest<'a>(
     written: &str,
@@ -53,6 +62,9 @@ pub(crate) fn suggest<'a>(
         .map(|name| (std::cmp::Reverse(shared_ends(written, name)), name))
         .collect();
     likely.sort_unstable();
+    if let Some((_, name)) = likely.iter().find(|(_, name)| singular(name) == singular(&lower)) {
+        return Some(name);
+    }
     likely
         .into_iter()
         .take(MAX_COMPARED)
@@ -93,6 +105,7 @@ pub(crate) fn list(names: &[impl AsRef<str>]) -> String {
 fn plural(what: &str) -> String {
     match what.strip_suffix("axis") {
         Some(before) => format!("{before}axes"),
+        None if what.ends_with("family") => what.replace("family", "families"),
         None => format!("{what}s"),
     }
 }
@@ -117,6 +130,7 @@ mod tests {
         assert_eq!(suggest("quality.margn", kinds), Some("quality.margin"));
         assert_eq!(suggest("Load.CSV", kinds), Some("load.csv"));
         assert_eq!(suggest("report.html", kinds), None);
+        assert_eq!(suggest("retry", ["retries", "entry"]), Some("retries"));
         assert_eq!(suggest("a", ["b"]), None, "one letter for another is no slip");
     }
 

@@ -431,7 +431,7 @@ impl<'a> Walker<'a> {
                     problem.hint = hint;
                     meant.extend(near);
                     problem.fix = near.map(|near| (name.clone(), near.to_owned()));
-                    if let Some((key, value)) = name.split_once([':', '='])
+                    if let Some((key, value)) = name.split_once([':', '=', ' '])
                         && known.contains(&key.trim())
                     {
                         let key = key.trim();

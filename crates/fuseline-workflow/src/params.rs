@@ -8,7 +8,7 @@ use crate::check::Overrides;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::document::{Definition, absolute, is_misspelt, unknown_keys};
-use crate::expression::{ParamView, Type, has_expression};
+use crate::expression::{ParamView, Type, equal, has_expression};
 use crate::files::{Files, Place};
 use crate::index::{IndexVec, ParamIndex};
 use crate::limits::Limits;
@@ -391,8 +391,18 @@ impl Param {
         let name = &self.name;
         let refuse = |message: String| Diagnostic::error(codes::PARAM_VALUE, place, message);
         let Some(accepted) = kind.accept(value) else {
-            let message =
-                format!("the param `{name}` must be {}, not {}", kind.words(), describe(value));
+            let wanted = match (kind, value) {
+                (ParamType::Int, Value::Number(number)) if number.is_u64() => {
+                    &*format!("at most {}", i64::MAX)
+                }
+                (ParamType::List, Value::Array(_)) => "a list without mappings and nulls",
+                _ => kind.words(),
+            };
+            let found_value = match value {
+                Value::Array(_) => names::short(&value.to_string()),
+                _ => describe(value),
+            };
+            let message = format!("the param `{name}` must be {wanted}, not {found_value}");
             let quote = match (kind, value) {
                 (ParamType::String | ParamType::Path, Value::Number(_) | Value::Bool(_)) => {
                     Some(format!("quote it: \"{value}\""))
@@ -406,7 +416,8 @@ impl Param {
         let single = std::slice::from_ref(&accepted);
         let elements = accepted.as_array().map_or(single, Vec::as_slice);
         if let Some(choices) = &self.choices
-            && let Some(stranger) = elements.iter().find(|element| !choices.contains(element))
+            && let Some(stranger) =
+                elements.iter().find(|element| !choices.iter().any(|choice| equal(choice, element)))
         {
             let message = format!("{} is no choice of the param `{name}`", describe(stranger));
             let choices: Vec<_> =

@@ -235,7 +235,6 @@ fn axis() -> Value {
         "additionalProperties": {
             "type": ["object", "null"],
             "propertyNames": { "pattern": IDENTIFIER },
-            "additionalProperties": { "type": ["string", "number", "boolean", "null"] },
         },
     });
     let mut some_points = points.clone();

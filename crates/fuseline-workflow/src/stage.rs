@@ -59,7 +59,7 @@ pub(crate) struct WrittenStage {
     pub inputs: Vec<WrittenInput>,
     /// True if there is a section `inputs`, whatever its content.
     pub has_inputs: bool,
-    /// Sections `inputs` and `with` that are no mapping, which has been reported.
+    /// Sections `inputs` and `with` that are no mapping or misspelt, which has been reported.
     pub misshapen: Misshapen,
     /// Unknown keys; a suggestion needs the stage's kind.
     pub strangers: Vec<Stranger>,
@@ -141,7 +141,14 @@ pub(crate) fn read(
             is_stage: has_key(&entry.value, "uses"),
         })
         .collect();
-    if !entries.iter().any(|entry| entry.key == "uses") && !is_misspelt("uses", &entries, &KEYS) {
+    let is_misspelt = |key: &str| {
+        !entries.iter().any(|entry| entry.key == key) && is_misspelt(key, &entries, &KEYS)
+    };
+    stage.misshapen = Misshapen { inputs: is_misspelt("inputs"), with: is_misspelt("with") };
+    if is_misspelt("over") {
+        stage.over = None;
+    }
+    if !entries.iter().any(|entry| entry.key == "uses") && !is_misspelt("uses") {
         let hint = "`uses` names a stage kind; `fuseline stages` lists them".to_owned();
         found.push(missing_key(&what, "uses", &stage.name_place).hint(hint));
     }
@@ -222,7 +229,7 @@ pub(crate) fn strangers(
     }
 }
 
-fn has_key(node: &Node, key: &str) -> bool {
+pub(crate) fn has_key(node: &Node, key: &str) -> bool {
     matches!(&node.data, Data::Mapping(entries) if entries.iter().any(|entry| entry.key == key))
 }
 
@@ -241,6 +248,16 @@ fn over(
         };
         let Some(axis) = axes.position(|axis| axis == name) else {
             whole = false;
+            let parts: Vec<&str> = name.split_whitespace().collect();
+            if parts.len() > 1 && parts.iter().all(|part| axes.raw.iter().any(|axis| axis == part))
+            {
+                let message = format!("a comma is missing in `{}`", names::short(name));
+                found.push(
+                    Diagnostic::error(codes::UNKNOWN_AXIS, &item.place, message)
+                        .write(&parts.join(", ")),
+                );
+                continue;
+            }
             let message = format!("there is no axis `{}`", names::short(name));
             found.push(
                 Diagnostic::error(codes::UNKNOWN_AXIS, &item.place, message)
@@ -267,6 +284,15 @@ fn over(
     whole.then_some(over)
 }
 
+/// The port of an entry such as `cohort:cohort` or `cohort=cohort`, which YAML takes for a key
+/// without a value, and the entry as it must be written.
+fn run_together(entry: &Entry) -> Option<(&str, String)> {
+    let (port, reference) = entry.key.split_once([':', '=', ' '])?;
+    let reference = reference.trim_start_matches([':', '=', ' ']);
+    let is_meant = entry.value.is_null() && names::is_name(port) && !reference.is_empty();
+    is_meant.then(|| (port, format!("{port}: {reference}")))
+}
+
 fn inputs(node: &Node, files: &Files, found: &mut Vec<Diagnostic>) -> Vec<WrittenInput> {
     let before = found.len();
     let entries = node.mapping("`inputs`", found).unwrap_or_default();
@@ -275,6 +301,14 @@ fn inputs(node: &Node, files: &Files, found: &mut Vec<Diagnostic>) -> Vec<Writte
         mistake.hint.get_or_insert_with(|| advice.to_owned());
     }
     let input = |entry: &Entry| {
+        if let Some((port, right)) = run_together(entry) {
+            let message = format!("the input `{port}` and what fills it are parted by `: `");
+            found.push(
+                Diagnostic::error(codes::UNKNOWN_PORT, &entry.key_place, message).write(&right),
+            );
+            let (port, place) = (port.to_owned(), entry.key_place.clone());
+            return WrittenInput { port, place, references: Vec::new(), listed: false };
+        }
         let items = match &entry.value.data {
             Data::Sequence(items) => items.as_slice(),
             _ => std::slice::from_ref(&entry.value),

@@ -204,7 +204,7 @@ impl<'a> Environment<'a> {
                     Unary::Not => Ok(Cow::Owned(Value::Bool(!truth(&found, operand)?))),
                     Unary::Plus => number(&found, operand).map(|_| found),
                     Unary::Minus => {
-                        let negated = Num::Int(0).subtract(number(&found, operand)?);
+                        let negated = number(&found, operand)?.negate();
                         Ok(Cow::Owned(negated.and_then(Num::value).map_err(value)?))
                     }
                 }
@@ -396,7 +396,7 @@ fn same_sort(a: &Value, b: &Value) -> bool {
 }
 
 /// True if two values are equal; a whole number equals the same float.
-pub(super) fn equal(a: &Value, b: &Value) -> bool {
+pub(crate) fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
@@ -411,8 +411,7 @@ pub(super) fn compare(a: &Value, b: &Value) -> Result<Ordering, String> {
     let order = match (a, b) {
         (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
         _ => match (Num::from_value(a), Num::from_value(b)) {
-            (Some(Num::Int(a)), Some(Num::Int(b))) => Some(a.cmp(&b)),
-            (Some(a), Some(b)) => a.float().partial_cmp(&b.float()),
+            (Some(a), Some(b)) => a.compare(b),
             _ => None,
         },
     };

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use serde_json::{Number, Value};
 
 use super::evaluate::{Refusal, Work, compare, format_value};
-use super::number::Num;
+use super::number::{Num, whole_number};
 use super::types::Type;
 
 /// A function of the expression language, for the reference.
@@ -144,7 +144,7 @@ const FUNCTIONS: &[Function] = &[
         Ok(basename(string(&a[0])).into())
     }),
     function!("ceil", "ceil(number)", "The smallest whole number that is not smaller.",
-        [Takes::Number], 1, int, |a, _| to_int(number(&a[0]).float().ceil())),
+        [Takes::Number], 1, int, |a, _| to_int(&a[0], f64::ceil)),
     function!("ends_with", "ends_with(text, end)", "Whether a text ends with another.",
         [Text, Text], 2, bool, |a, _| {
         Ok(string(&a[0]).ends_with(string(&a[1])).into())
@@ -152,9 +152,9 @@ const FUNCTIONS: &[Function] = &[
     function!("float", "float(value)", "A number as a float; a text is read as one.",
         [Scalar], 1, float, to_float),
     function!("floor", "floor(number)", "The largest whole number that is not larger.",
-        [Takes::Number], 1, int, |a, _| to_int(number(&a[0]).float().floor())),
+        [Takes::Number], 1, int, |a, _| to_int(&a[0], f64::floor)),
     function!("int", "int(value)", "A number without its fraction; a text is read as a whole \
-        number.", [Scalar], 1, int, int_of),
+        number; `true` is 1.", [Scalar], 1, int, int_of),
     function!("join", "join(list, separator)", "The elements as one text.",
         [List, Text], 2, text, join),
     function!("len", "len(list or text)", "The number of elements of a list, or of characters of \
@@ -180,7 +180,7 @@ const FUNCTIONS: &[Function] = &[
         Ok(items.iter().rev().cloned().collect())
     }),
     function!("round", "round(number) or round(number, digits)", "The nearest whole number, \
-        halves away from zero; or with so many digits.",
+        halves away from zero; or a float of so many digits behind the point.",
         [Takes::Number, Int], 1,
         |types| if types.len() == 1 { Type::Int } else { Type::Float }, round),
     function!("sorted", "sorted(list)", "The list in ascending order.", [List], 1, same, sorted),
@@ -253,12 +253,14 @@ fn basename(path: &str) -> &str {
     path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 
-fn to_int(number: f64) -> Result<Value, Refusal> {
-    // Every float in this range is a whole number that i64 holds.
-    if (-9.2e18..=9.2e18).contains(&number) {
-        return Ok(Value::from(number as i64));
-    }
-    Err(format!("{number} is too large for a whole number").into())
+/// A number as a whole one; one that is whole is taken as it is.
+fn to_int(value: &Value, round: fn(f64) -> f64) -> Result<Value, Refusal> {
+    let whole = match number(value) {
+        Num::Int(number) => Some(number),
+        Num::Float(number) => whole_number(round(number)),
+    };
+    let whole = whole.ok_or_else(|| format!("{value} is too large for a whole number"))?;
+    Ok(whole.into())
 }
 
 fn abs(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, Refusal> {
@@ -282,12 +284,7 @@ fn int_of(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, Refusal> {
     match &*arguments[0] {
         Value::String(text) => text.trim().parse::<i64>().map(Value::from).ok(),
         Value::Bool(flag) => Some(Value::from(i64::from(*flag))),
-        value @ Value::Number(_) => {
-            return match number(value) {
-                Num::Int(number) => Ok(Value::from(number)),
-                Num::Float(number) => to_int(number.trunc()),
-            };
-        }
+        value @ Value::Number(_) => return to_int(value, f64::trunc),
         _ => None,
     }
     .ok_or_else(|| format!("{} is no whole number", crate::yaml::describe(&arguments[0])).into())
@@ -370,15 +367,12 @@ fn replace(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal>
 }
 
 fn round(arguments: &Arguments<'_>, _: &mut Work) -> Result<Value, Refusal> {
-    let number = number(&arguments[0]);
     let Some(digits) = arguments.get(1) else {
-        return match number {
-            Num::Int(number) => Ok(Value::from(number)),
-            Num::Float(number) => to_int(number.round()),
-        };
+        return to_int(&arguments[0], f64::round);
     };
     let digits = digits.as_u64().filter(|digits| *digits <= 15);
     let digits = digits.ok_or("the digits of `round` must be 0 to 15")?;
+    let number = number(&arguments[0]);
     // Powers of ten up to 10^22 are exact.
     let scale = (0..digits).fold(1.0, |scale, _| scale * 10.0);
     let scaled = number.float() * scale;
@@ -430,13 +424,19 @@ fn unique(arguments: &Arguments<'_>, work: &mut Work) -> Result<Value, Refusal> 
     let items = items(&arguments[0]);
     work.visit(items.len())?;
     let mut seen = BTreeSet::new();
-    // Equal values are written alike, once whole floats are written as whole numbers.
-    let written = |item: &Value| match Num::from_value(item) {
-        Some(Num::Float(float)) => to_int(float)
-            .ok()
-            .filter(|whole| whole.as_i64().is_some_and(|whole| whole as f64 == float))
-            .map_or_else(|| item.to_string(), |whole| whole.to_string()),
-        _ => item.to_string(),
-    };
-    Ok(items.iter().filter(|item| seen.insert(written(item))).cloned().collect())
+    Ok(items.iter().filter(|item| seen.insert(comparable(item).to_string())).cloned().collect())
+}
+
+/// A value that is written as all that equal it: whole floats are whole numbers.
+fn comparable(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(comparable).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, field)| (name.clone(), comparable(field))).collect()
+        }
+        Value::Number(number) if number.is_f64() => {
+            number.as_f64().and_then(whole_number).map_or_else(|| value.clone(), Value::from)
+        }
+        other => other.clone(),
+    }
 }

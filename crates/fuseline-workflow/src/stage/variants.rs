@@ -11,7 +11,7 @@ use super::compiled::{Compiled, option_places};
 use super::expand::{SEED_HINT, World};
 use super::points::{Table, written_point};
 use super::{Stranger, WrittenStage, ports};
-use crate::catalogue::KindSpec;
+use crate::catalogue::{Catalogue, KindSpec};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Fix};
 use crate::expression::{Environment, Mistake, NO_POINT, Template, Work};
@@ -68,8 +68,8 @@ pub(super) fn check_skeleton(
 ) {
     let options = match stage.with.as_deref().map(options::skeleton) {
         Some(Value::Object(options)) => options,
-        // A `with` that is no mapping was reported, and its options are unknown.
-        _ if stage.with_key.is_some() => return,
+        // A `with` that is no mapping or misspelt was reported, and its options are unknown.
+        _ if stage.with_key.is_some() || stage.misshapen.with => return,
         _ => Map::new(),
     };
     let places = option_places(stage);
@@ -100,7 +100,10 @@ pub(super) fn resolve_kind(
         }
     };
     let kind = world.catalogue.index(&name);
-    if kind.is_none() {
+    let written = node.scalar().map_or("", |scalar| scalar.text.as_str());
+    if let (None, Some(mistake)) = (kind, unknown_family(&name, written, node, world.catalogue)) {
+        found.push(mistake);
+    } else if kind.is_none() {
         let message = format!("there is no stage kind `{}`", crate::names::short(&name));
         let family = name.split_once('.').map_or(name.as_str(), |(family, _)| family);
         let members: Vec<_> =
@@ -120,6 +123,28 @@ pub(super) fn resolve_kind(
         );
     }
     kind
+}
+
+/// The diagnostic for a family that there is not, before an expression that chooses a member: it is
+/// the same at all points.
+fn unknown_family(
+    name: &str,
+    written: &str,
+    node: &Node,
+    catalogue: &Catalogue,
+) -> Option<Diagnostic> {
+    let (family, _) = name.split_once('.')?;
+    let (before, _) = written.split_once("${{")?;
+    if before.strip_suffix('.') != Some(family) || catalogue.family(family).next().is_some() {
+        return None;
+    }
+    let families: BTreeSet<&str> = catalogue.kinds().iter().map(KindSpec::family).collect();
+    let message = format!("there is no family of stage kinds `{}`", crate::names::short(family));
+    Some(
+        Diagnostic::error(codes::UNKNOWN_KIND, &node.place, message)
+            .hint("`fuseline stages` lists all kinds".to_owned())
+            .suggest(family, "family", families),
+    )
 }
 
 /// The options of a kind at one combination. An option that the kind does not have is left out where

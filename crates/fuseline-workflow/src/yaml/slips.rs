@@ -37,6 +37,11 @@ impl<'t> Line<'t> {
         self.at() + self.content.len()
     }
 
+    /// True if it is a key whose value stands on the lines below.
+    fn opens(&self) -> bool {
+        self.key().is_some_and(|(_, value)| value.is_empty())
+    }
+
     /// The key that the line begins with, and the text after its colon.
     fn key(&self) -> Option<(&'t str, &'t str)> {
         let (key, rest) = self.content.split_at(word_length(self.content));
@@ -87,7 +92,7 @@ fn lines(text: &str, at: usize) -> (Option<Line<'_>>, Vec<Line<'_>>) {
 pub(super) fn find(text: &str, at: usize, keys: &[&str]) -> Option<Slip> {
     let (next, above) = lines(text, at);
     let (line, above) = above.split_first()?;
-    tab(text, [Some(*line), next], above)
+    tab(text, [Some(*line), next], above, keys)
         .or_else(|| typographic_quotes(line))
         .or_else(|| unknown_escape(line, at))
         .or_else(|| expression_without_dollar(line))
@@ -95,26 +100,41 @@ pub(super) fn find(text: &str, at: usize, keys: &[&str]) -> Option<Slip> {
         .or_else(|| unclosed_bracket(line, above))
         .or_else(|| unquoted_expression(line))
         .or_else(|| no_space(line, keys).or_else(|| no_space(above.first()?, keys)))
-        .or_else(|| no_comma(text, line, at))
+        .or_else(|| no_comma(text, line, at).or_else(|| two_commas(line, at)))
         .or_else(|| unquoted_brackets(line, at))
         .or_else(|| no_colon(line, keys))
         .or_else(|| equals_sign(line).or_else(|| equals_sign(above.first()?)))
         .or_else(|| dash(line, above))
-        .or_else(|| indentation(line, above, keys))
+        .or_else(|| indentation(line, above, next, keys))
 }
 
-fn tab(text: &str, lines: [Option<Line<'_>>; 2], above: &[Line<'_>]) -> Option<Slip> {
+fn tab(
+    text: &str,
+    lines: [Option<Line<'_>>; 2],
+    above: &[Line<'_>],
+    keys: &[&str],
+) -> Option<Slip> {
     let is_tabbed = |line: &Line<'_>| text[line.start..line.at()].contains('\t');
-    let line = lines.into_iter().flatten().find(is_tabbed)?;
+    let (line, previous, below) = match lines {
+        [Some(line), next] if is_tabbed(&line) => {
+            (line, above.first().copied(), next.filter(|next| !is_tabbed(next)))
+        }
+        [previous, next] => (next.filter(is_tabbed)?, previous, None),
+    };
     let span = line.start..line.at();
-    let opens = |other: &&Line<'_>| other.key().is_some_and(|(_, value)| value.is_empty());
-    let beside = lines[1].filter(|next| next.start > line.start && !is_tabbed(next));
-    let spaces = match (above.first().filter(opens), beside) {
+    // Editors show a tab as wide as they like; two spaces a step is what workflows are written
+    // with.
+    let by_width = text[span.clone()].chars().map(|c| if c == '\t' { 2 } else { 1 }).sum();
+    let spaces = match (previous.filter(Line::opens), below) {
         // The first of several keys stands where the others do.
-        (Some(outer), Some(beside)) if beside.indent > outer.indent => beside.indent,
-        // Editors show a tab as wide as they like; two spaces a step is what workflows are written
-        // with.
-        _ => text[span.clone()].chars().map(|c| if c == '\t' { 2 } else { 1 }).sum(),
+        (Some(outer), Some(below)) if below.indent > outer.indent => below.indent,
+        (Some(_), _) => by_width,
+        // Others stand where the keys of the same sort above and below do.
+        (None, _) => {
+            let mut beside = previous.into_iter().chain(below);
+            let likes = beside.find(|other| are_alike(&line, other, keys));
+            likes.map_or(by_width, |other| other.indent)
+        }
     };
     Some(Slip {
         message: "this line is indented with a tab".to_owned(),
@@ -122,6 +142,12 @@ fn tab(text: &str, lines: [Option<Line<'_>>; 2], above: &[Line<'_>]) -> Option<S
         fix: Some((span.clone(), " ".repeat(spaces), "indent with spaces".to_owned())),
         span,
     })
+}
+
+/// True if two lines are keys of the same sort, such as `uses` and `over`, or two names.
+fn are_alike(line: &Line<'_>, other: &Line<'_>, keys: &[&str]) -> bool {
+    let is_known = |line: &Line<'_>| line.key().map(|(key, _)| keys.contains(&key));
+    is_known(line).is_some() && is_known(line) == is_known(other)
 }
 
 /// Span of an expression that a line opens, without the blanks.
@@ -285,6 +311,20 @@ fn no_comma(text: &str, line: &Line<'_>, at: usize) -> Option<Slip> {
     })
 }
 
+/// `{ a: b,, c: d }`.
+fn two_commas(line: &Line<'_>, at: usize) -> Option<Slip> {
+    let first = line.content[..at.checked_sub(line.at())?].rfind(',')?;
+    let gap = line.content[first + 1..].find(|c: char| !c.is_whitespace())?;
+    let second = first + 1 + gap;
+    let span = line.at() + second..line.at() + second + 1;
+    line.content[second..].starts_with(',').then(|| Slip {
+        message: "there are two commas".to_owned(),
+        hint: "one comma parts two entries".to_owned(),
+        fix: Some((line.at() + first + 1..span.end, String::new(), "remove it".to_owned())),
+        span,
+    })
+}
+
 /// Quotation marks of a word processor, which YAML takes for letters.
 fn typographic_quotes(line: &Line<'_>) -> Option<Slip> {
     const MARKS: [char; 4] = ['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}'];
@@ -415,29 +455,47 @@ fn dash(line: &Line<'_>, above: &[Line<'_>]) -> Option<Slip> {
 /// holds them.
 fn too_little(odd: &Line<'_>, line: &Line<'_>, above: &[Line<'_>]) -> Option<Slip> {
     let nearest = above.iter().find(|other| other.indent <= line.indent)?;
-    let is_first = above.first().is_some_and(|outer| {
-        outer.indent == odd.indent && outer.key().is_some_and(|(_, value)| value.is_empty())
-    });
+    let is_first = above.first().is_some_and(|outer| outer.indent == odd.indent && outer.opens());
     if nearest.indent != line.indent && !is_first {
         return None;
     }
-    let ((key, _), (neighbour, _)) = (odd.key()?, line.key()?);
-    let spaces = plural(line.indent);
+    beside(odd, line, "below")
+}
+
+/// A key that is the first below the key that holds it, and stands in another column than the two
+/// that follow.
+fn odd_first(line: &Line<'_>, above: &[Line<'_>], next: Option<Line<'_>>) -> Option<Slip> {
+    let outer = above.iter().position(|other| other.indent < line.indent && other.opens())?;
+    let (first, inside) = above[..outer].split_last()?;
+    let is_alone = inside.iter().all(|other| other.indent > first.indent);
+    let is_odd = first.indent != line.indent && next.is_some_and(|next| next.indent == line.indent);
+    (is_alone && is_odd).then(|| beside(first, line, "below"))?
+}
+
+/// The slip of a key that must stand in the column of another one.
+fn beside(odd: &Line<'_>, other: &Line<'_>, side: &str) -> Option<Slip> {
+    let ((key, _), (neighbour, _)) = (odd.key()?, other.key()?);
+    let spaces = plural(other.indent);
     Some(Slip {
         span: odd.at()..odd.at() + key.len(),
         message: format!(
-            "`{key}` is indented by {}, and `{neighbour}` below it by {}",
+            "`{key}` is indented by {}, and `{neighbour}` {side} it by {}",
             plural(odd.indent),
-            line.indent
+            other.indent
         ),
         hint: format!("the keys of one mapping stand in one column: indent it by {spaces}"),
-        fix: Some((odd.start..odd.at(), " ".repeat(line.indent), format!("indent by {spaces}"))),
+        fix: Some((odd.start..odd.at(), " ".repeat(other.indent), format!("indent by {spaces}"))),
     })
 }
 
 /// A key in no column of those above it, or below a key that has a value already.
-fn indentation(line: &Line<'_>, above: &[Line<'_>], keys: &[&str]) -> Option<Slip> {
-    let (key, _) = line.key()?;
+fn indentation(
+    line: &Line<'_>,
+    above: &[Line<'_>],
+    next: Option<Line<'_>>,
+    keys: &[&str],
+) -> Option<Slip> {
+    line.key()?;
     let previous = above.first()?;
     let mut columns: Vec<&Line<'_>> = Vec::new();
     for other in above {
@@ -445,39 +503,27 @@ fn indentation(line: &Line<'_>, above: &[Line<'_>], keys: &[&str]) -> Option<Sli
             columns.push(other);
         }
     }
-    let has_value = previous.key().is_some_and(|(_, value)| !value.is_empty());
-    let is_too_far = line.indent > previous.indent && has_value;
-    if !is_too_far && columns.iter().any(|other| other.indent == line.indent) {
+    let is_deeper = line.indent > previous.indent;
+    if is_deeper && previous.opens() {
+        // It stands well; something else is wrong with it.
         return None;
     }
-    if is_too_far && let Some(slip) = too_little(previous, line, &above[1..]) {
+    if !is_deeper && columns.iter().any(|other| other.indent == line.indent) {
+        return None;
+    }
+    let left = above.iter().position(|other| other.indent < line.indent);
+    if let Some(left) = left.filter(|left| is_deeper || are_alike(line, &above[*left], keys))
+        && let Some(slip) = too_little(&above[left], line, &above[left + 1..])
+    {
         return Some(slip);
     }
-    // The neighbour that is a key of the same sort, such as `uses` and `over`, or else the nearest.
-    let is_alike = |other: &&Line<'_>| {
-        let own = keys.contains(&key);
-        other.key().is_some_and(|(other, _)| keys.contains(&other) == own)
-    };
+    if let Some(slip) = odd_first(line, above, next) {
+        return Some(slip);
+    }
+    // The neighbour that is a key of the same sort, or else the nearest.
     let distance = |other: &Line<'_>| other.indent.abs_diff(line.indent);
-    let nearest = columns.iter().copied().filter(is_alike).min_by_key(|other| distance(other));
-    let beside = match nearest {
-        Some(found) => found,
-        None => columns.iter().copied().min_by_key(|other| distance(other))?,
-    };
-    let (neighbour, _) = beside.key()?;
-    let spaces = plural(beside.indent);
-    Some(Slip {
-        span: line.at()..line.at() + key.len(),
-        message: format!(
-            "`{key}` is indented by {}, and `{neighbour}` above it by {}",
-            plural(line.indent),
-            beside.indent
-        ),
-        hint: format!("the keys of one mapping stand in one column: indent it by {spaces}"),
-        fix: Some((
-            line.start..line.at(),
-            " ".repeat(beside.indent),
-            format!("indent by {spaces}"),
-        )),
-    })
+    let likes = columns.iter().copied().filter(|other| are_alike(line, other, keys));
+    let nearest = likes.min_by_key(|other| distance(other));
+    let nearest = nearest.or_else(|| columns.iter().copied().min_by_key(|other| distance(other)));
+    beside(line, nearest?, "above")
 }

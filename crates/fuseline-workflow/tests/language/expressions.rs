@@ -11,7 +11,8 @@ fn value(template: &str) -> Value {
     let text = format!(
         "fuseline: 1\nname: trial\nparams: {{ n: 5, x: 2.5, name: abc, list: [3, 1, 2], path: {{ \
          type: path, default: a/b.tar.gz }} }}\naxes:\n  fold: [7]\n  modality: {{ audio: {{ \
-         file: a.csv, rate: 16 }} }}\nstages:\n  raw: {{ uses: simulate.features, over: [fold, \
+         file: a.csv, rate: 16, columns: [mean, '${{{{ params.name }}}}'], unit: {{ \
+         time: [s] }} }} }}\nstages:\n  raw: {{ uses: simulate.features, over: [fold, \
          modality] }}\n  cohort: {{ uses: cohort.define, inputs: {{ features: raw }}, with: {{ \
          label: {{ pattern: a, classes: {{ a: [a], b: [b] }} }} }} }}\n  fusion:\n    uses: \
          report.html\n    over: [fold, modality]\n    inputs: {{ findings: out }}\n    with: \
@@ -52,6 +53,8 @@ fn axes_give_values_labels_and_fields() {
     gives("modality", json!("audio"));
     gives("modality.file", json!("a.csv"));
     gives("modality == 'audio' and modality.rate > 8", json!(true));
+    gives("modality.columns", json!(["mean", "abc"]));
+    gives("modality.unit.time[0]", json!("s"));
     assert_eq!(value("${{ modality }}-${{ fold }}"), json!("audio-7"));
 }
 
@@ -81,6 +84,25 @@ fn numbers_keep_their_type_and_divide_as_in_python() {
     gives("1 == 1.0", json!(true));
     gives("7.5 // 2", json!(3.0));
     gives("1e3", json!(1000.0));
+}
+
+#[test]
+fn numbers_are_exact_beyond_what_a_float_holds() {
+    gives("floor(9007199254740993)", json!(9_007_199_254_740_993_i64));
+    gives("ceil(9223372036854775807)", json!(i64::MAX));
+    gives("int(-9223372036854775808.0)", json!(i64::MIN));
+    gives("9007199254740993 == 9007199254740992.0", json!(false));
+    gives("9007199254740993 > 9007199254740992.0", json!(true));
+    gives("9223372036854775807 < 1e300 and -3 > -3.5 and 2.5 > 2", json!(true));
+    gives("unique([[1], [1.0], 2, 2.0])", json!([[1], 2]));
+    // Quotient and remainder belong together: 0.1 is a little more than a tenth.
+    gives("1 // 0.1", json!(9.0));
+    gives("-9223372036854775808.0 % 2.5", json!(2.0));
+    gives("-7.5 % 2", json!(0.5));
+    gives("7.5 % -2", json!(-0.5));
+    gives("5 % 5e-324", json!(0.0));
+    gives("(-9223372036854775807 - 1) % -1", json!(0));
+    assert_eq!(value("${{ -params.x * 0 }} ${{ -0.0 }}"), json!("-0.0 -0.0"));
 }
 
 #[test]
