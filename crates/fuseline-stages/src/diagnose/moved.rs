@@ -1,7 +1,5 @@
 //! Amount by which a scheme changes quality: quality that it leaves in place is not tested.
 
-use std::collections::BTreeMap;
-
 use fuseline_engine::StageError;
 
 use crate::batch::Fusable;
@@ -45,15 +43,14 @@ impl Moved {
 ///
 /// `rows`: the availability of each row and its quality.
 pub(crate) fn movable<P: Ord, Q: Ord>(rows: impl Iterator<Item = (P, Q)>) -> f64 {
-    let mut patterns = BTreeMap::<P, BTreeMap<Q, f64>>::new();
-    for (pattern, quality) in rows {
-        *patterns.entry(pattern).or_default().entry(quality).or_default() += 1.0;
-    }
-    let of_pattern = |alike: &BTreeMap<Q, f64>| -> f64 {
-        let rows: f64 = alike.values().sum();
-        alike.values().map(|equal| equal * (1.0 - equal / rows)).sum()
+    let mut rows: Vec<(P, Q)> = rows.collect();
+    rows.sort_unstable();
+    let of_pattern = |alike: &[(P, Q)]| -> f64 {
+        let rows = alike.len() as f64;
+        let equal = alike.chunk_by(|(_, one), (_, other)| one == other);
+        equal.map(|of| of.len() as f64).map(|equal| equal * (1.0 - equal / rows)).sum()
     };
-    patterns.values().map(of_pattern).sum()
+    rows.chunk_by(|(one, _), (other, _)| one == other).map(of_pattern).sum()
 }
 
 /// Bits of a value; the two zeros are one.

@@ -1,7 +1,5 @@
 //! Probability that a permutation changes the quality of a row.
 
-use std::collections::BTreeMap;
-
 use super::{PermutationError, Permuter, Rows, Scheme, check_quality};
 
 impl Permuter {
@@ -17,17 +15,16 @@ impl Permuter {
         let mut kept = vec![1.0; self.count];
         for (column, strata) in self.strata.iter().enumerate() {
             for rows in strata {
-                let mut equal: BTreeMap<K, u32> = BTreeMap::new();
-                for &row in rows {
-                    *equal.entry(key(column, row)).or_default() += 1;
-                }
+                let mut rows: Vec<(K, u32)> =
+                    rows.iter().map(|&row| (key(column, row), row)).collect();
+                rows.sort_unstable();
                 // In a permutation every row of the stratum, itself included, is as likely to give
                 // its quality; in a derangement every other row is.
-                let own = u32::from(self.scheme == Scheme::Derangement && rows.len() > 1);
-                let others = rows.len() as f64 - f64::from(own);
-                for &row in rows {
-                    let equal = equal.get(&key(column, row)).map_or(0, |count| count - own);
-                    kept[row as usize] *= f64::from(equal) / others;
+                let own = usize::from(self.scheme == Scheme::Derangement && rows.len() > 1);
+                let others = (rows.len() - own) as f64;
+                for equal in rows.chunk_by(|(one, _), (other, _)| one == other) {
+                    let keeps = (equal.len() - own) as f64 / others;
+                    equal.iter().for_each(|(_, row)| kept[*row as usize] *= keeps);
                 }
             }
         }
