@@ -8,7 +8,9 @@ use crate::format::{
 use crate::made_of::{made_of, reads_labels};
 use crate::numbers::Unit;
 use crate::uses::{Use, terms, uses};
-use crate::verdict::{Reading, Verdict, could_turn, gain_sign, is_adjusted, scheme, verdict};
+use crate::verdict::{
+    Reading, Verdict, could_turn, family_size, gain_sign, is_adjusted, scheme, verdict,
+};
 
 /// Opening answer of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,14 +93,21 @@ pub fn answer(data: &ReportData) -> Answer {
     Answer { headline, tone, uses, terms, sentences, counts, checks, verdicts }
 }
 
-/// States that the permutations cannot show anything, whatever the data are.
+/// States that the permutations cannot show anything, whatever the data are, and how many would.
 fn too_few_permutations(data: &ReportData) -> Option<String> {
-    let mut tested = data.findings.iter().filter(|row| scheme(row, &data.settings) != "constant");
-    tested.any(|row| out_of_reach(row, data.settings.alpha)).then(|| {
+    let alpha = data.settings.alpha;
+    let tested = data.findings.iter().filter(|row| scheme(row, &data.settings) != "constant");
+    let short = tested.filter(|row| out_of_reach(row, alpha));
+    // Whatever the other p-values are, the smallest is multiplied by the number of tests at most.
+    let tests = short.map(|row| match is_adjusted(row, &data.settings) {
+        true => family_size(row, data).max(1),
+        false => 1,
+    });
+    let enough = (tests.max()? as f64 / alpha).floor();
+    Some(format!(
         "Too few permutations: even the smallest p-value that they allow stays above the level \
-         once it is adjusted. Run more."
-            .to_owned()
-    })
+         once it is adjusted. Run {enough} or more."
+    ))
 }
 
 /// True if a native condition has the smallest p-value that its permutations allow, and that is

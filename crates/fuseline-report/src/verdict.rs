@@ -420,7 +420,7 @@ pub fn decided(row: &FindingRow, data: &ReportData) -> String {
 
 /// Number of tests that the p-value of a row was adjusted for: those of its family that are
 /// counted.
-fn family_size(row: &FindingRow, data: &ReportData) -> usize {
+pub fn family_size(row: &FindingRow, data: &ReportData) -> usize {
     let labels = |row: &FindingRow| -> Vec<Option<String>> {
         let axes = data.settings.families.iter();
         axes.map(|axis| row.value_of(axis).map(str::to_owned)).collect()

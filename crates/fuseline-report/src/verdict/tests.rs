@@ -557,6 +557,9 @@ fn where_permutations_are_too_few_they_and_not_the_data_cannot_tell() {
         headline(&at_floor),
         "Too few permutations to tell whether accuracy depends on quality."
     );
+    let of_three = vec![at_floor.clone(), nothing_found(), nothing_found()];
+    let sentences = answer(&report(of_three)).sentences;
+    assert!(sentences[0].ends_with("once it is adjusted. Run 60 or more."), "{}", sentences[0]);
     let enough = FindingRow { p_value: Some(0.02), ..at_floor };
     assert!(headline(&enough).starts_with("The data cannot tell"));
 }
