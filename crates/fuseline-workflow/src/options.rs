@@ -75,11 +75,24 @@ fn is_plainly_sound(schema: &Value, value: &Value) -> bool {
         "maximum" => holds(meaning, f64::le),
         "exclusiveMinimum" => holds(meaning, f64::gt),
         "exclusiveMaximum" => holds(meaning, f64::lt),
-        "title" | "description" | "default" | "examples" | "format" => true,
+        "format" => match (format_bounds(meaning), value.as_f64()) {
+            (Some((least, most)), Some(value)) => (least..=most).contains(&value),
+            (bounds, _) => bounds.is_none(),
+        },
+        "title" | "description" | "default" | "examples" => true,
         _ => false,
     };
     let is_scalar = !value.is_array() && !value.is_object();
     is_scalar && schema.as_object().is_some_and(|schema| schema.iter().all(says))
+}
+
+/// The bounds of a number that a schema leaves to its format.
+fn format_bounds(format: &Value) -> Option<(f64, f64)> {
+    match format.as_str()? {
+        "int32" => Some((i32::MIN.into(), i32::MAX.into())),
+        "uint32" => Some((0.0, u32::MAX.into())),
+        _ => None,
+    }
 }
 
 /// Makes the options of format `path` absolute; the options have been checked.
@@ -513,6 +526,7 @@ impl<'a> Walker<'a> {
 
     fn number(&mut self, schema: &Value, number: &serde_json::Number, path: &str) {
         let Some(value) = number.as_f64() else { return };
+        let before = self.problems.len();
         for (word, bound) in schema.as_object().into_iter().flatten() {
             let (holds, side): (fn(&f64, &f64) -> bool, _) = match word.as_str() {
                 "minimum" => (f64::ge, "at least"),
@@ -527,6 +541,14 @@ impl<'a> Walker<'a> {
                     format!("{} must be {side} {bound}, not {number}", self.subject(path));
                 self.problem(path, codes::OPTION_VALUE, message);
             }
+        }
+        let bounds = schema.get("format").and_then(format_bounds);
+        if let Some((least, most)) = bounds.filter(|_| self.problems.len() == before)
+            && !(least..=most).contains(&value)
+        {
+            let (side, bound) = if value > most { ("at most", most) } else { ("at least", least) };
+            let message = format!("{} must be {side} {bound}, not {number}", self.subject(path));
+            self.problem(path, codes::OPTION_VALUE, message);
         }
     }
 

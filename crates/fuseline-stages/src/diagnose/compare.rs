@@ -36,7 +36,7 @@ pub struct Compare {
     pool: Vec<String>,
     /// Resamples of whole groups for the intervals.
     #[serde(default = "two_thousand")]
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 10_000_000))]
     bootstrap: u32,
     /// Confidence of the intervals.
     #[serde(default = "ninety_five")]

@@ -39,7 +39,7 @@ use crate::{fusion, guard, upstream};
 pub struct Metrics {
     /// Number of permutations.
     #[serde(default = "thousand")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000_000))]
     permutations: u32,
     /// Permutation scheme of quality.
     #[serde(default)]

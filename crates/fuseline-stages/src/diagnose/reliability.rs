@@ -31,7 +31,7 @@ use crate::table::finite;
 pub struct Reliability {
     /// Number of permutations.
     #[serde(default = "thousand")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000_000))]
     permutations: u32,
     /// Permutation scheme of quality.
     #[serde(default)]
@@ -42,7 +42,7 @@ pub struct Reliability {
     strata: u32,
     /// Number of bins of confidence.
     #[serde(default = "ten")]
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 1_000))]
     bins: u32,
 }
 

@@ -57,7 +57,7 @@ pub struct Subgroups {
     least_groups: u32,
     /// Resamples of whole groups.
     #[serde(default = "two_thousand")]
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 10_000_000))]
     bootstrap: u32,
     /// Confidence of the intervals.
     #[serde(default = "ninety_five")]

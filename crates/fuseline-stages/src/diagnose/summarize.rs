@@ -48,7 +48,7 @@ pub struct Summarize {
     /// Resamples of whole groups for the interval of the gap. The same resamples are drawn whatever
     /// the rule.
     #[serde(default = "two_thousand")]
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 10_000_000))]
     bootstrap: u32,
     /// Confidence of the interval.
     #[serde(default = "ninety_five")]

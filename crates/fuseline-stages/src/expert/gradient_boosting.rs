@@ -34,7 +34,7 @@ pub struct BoostingExpert {
     inner_folds: u32,
     /// Rounds; each grows one tree for two classes, one a class for more.
     #[serde(default = "rounds")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     rounds: usize,
     /// Factor of a tree's values.
     #[serde(default = "learning_rate")]

@@ -31,7 +31,7 @@ pub struct ForestExpert {
     inner_folds: u32,
     /// Number of trees.
     #[serde(default = "trees")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     trees: usize,
     /// Columns among which a split is looked for; the root of their number when left out.
     #[serde(default)]

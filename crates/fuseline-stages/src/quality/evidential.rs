@@ -38,7 +38,7 @@ pub struct Evidential {
     activation: Activation,
     /// Number of experts of the ensemble; even.
     #[serde(default = "ensemble::members")]
-    #[schemars(range(min = 4), extend("multipleOf" = 2))]
+    #[schemars(range(min = 4, max = 10_000), extend("multipleOf" = 2))]
     members: u32,
     /// Weight of the losses of the ensemble's experts against the penalty, as of `expert.logistic`.
     #[serde(default = "ensemble::c")]

@@ -37,7 +37,7 @@ pub struct MutualInformation {
     passes: Option<Pattern>,
     /// Number of experts; even.
     #[serde(default = "ensemble::members")]
-    #[schemars(range(min = 4), extend("multipleOf" = 2))]
+    #[schemars(range(min = 4, max = 10_000), extend("multipleOf" = 2))]
     members: u32,
     /// Weight of the losses against the penalty, as of `expert.logistic`.
     #[serde(default = "ensemble::c")]

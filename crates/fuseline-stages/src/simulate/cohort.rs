@@ -15,7 +15,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct SimulateCohort {
     /// Number of examples.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000_000))]
     examples: u32,
     /// Number of groups; their sizes differ by one at most.
     #[schemars(range(min = 1))]

@@ -23,7 +23,7 @@ use serde::Deserialize;
 pub struct SimulateFeatures {
     /// Number of features, besides the column `quality`.
     #[serde(default = "ten")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000))]
     features: u32,
     /// Root mean square distance of the class means from their centre, in sd of the noise at q = 0.
     #[serde(default = "one")]

@@ -90,3 +90,17 @@ fn numbers_within_their_bounds_are_sound_at_a_glance_and_others_are_not() {
     assert!(!count(json!(0)) && !count(json!(10)) && !count(json!(1.5)) && !count(json!("1")));
     assert!(!is_plainly_sound(&schema["properties"]["rule"], &json!("mean")), "it is composed");
 }
+
+#[test]
+fn a_whole_number_beyond_its_format_is_refused_once_and_in_words() {
+    let draw = json!({ "type": "integer", "format": "uint32", "minimum": 0, "maximum": 4e9 });
+    let schema = json!({ "properties": { "draw": draw, "free": { "format": "int32" } } });
+    let said = |name: &str, value: i64| -> Vec<String> {
+        let options = Map::from_iter([(name.to_owned(), Value::from(value))]);
+        check("it", &schema, &options).into_iter().map(|problem| problem.message).collect()
+    };
+    assert_eq!(said("draw", 1 << 40), ["`draw` must be at most 4000000000, not 1099511627776"]);
+    assert_eq!(said("draw", -1), ["`draw` must be at least 0, not -1"]);
+    assert_eq!(said("free", 1 << 31), ["`free` must be at most 2147483647, not 2147483648"]);
+    assert!(said("free", i64::from(i32::MIN)).is_empty());
+}
