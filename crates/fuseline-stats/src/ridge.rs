@@ -73,7 +73,7 @@ impl Ridge {
             matrix.iter_mut().step_by(width + 1).for_each(|value| *value += penalty);
             let lower = cholesky(matrix, width);
             let mut coefficients = moment.clone();
-            forward(&lower, &mut coefficients);
+            forward(&lower, coefficients.as_chunks_mut::<1>().0);
             backward(&lower, &mut coefficients);
             let error = left_out_error(&lower, &coefficients, &blocks, targets, intercept);
             if error < least {
@@ -143,7 +143,7 @@ fn left_out_error(
     let mut error = 0.0;
     for (block, targets) in blocks.chunks_exact(width).zip(targets.chunks(LANES)) {
         half.copy_from_slice(block);
-        forward_lanes(lower, &mut half);
+        forward(lower, &mut half);
         let (mut leverage, mut fitted) = ([0.0; LANES], [0.0; LANES]);
         for ((half, row), coefficient) in half.iter().zip(block).zip(coefficients) {
             for lane in 0..LANES {
@@ -160,22 +160,13 @@ fn left_out_error(
     error
 }
 
-/// Solves L x = b in place, L lower triangular, row-major and square.
-fn forward(lower: &[f64], x: &mut [f64]) {
+/// Solves L x = b in place, L lower triangular, row-major and square, for `N` right-hand sides: the
+/// same operations for each however many there are, so the same bits.
+fn forward<const N: usize>(lower: &[f64], x: &mut [[f64; N]]) {
     let size = x.len();
     for at in 0..size {
         let line = &lower[at * size..][..=at];
-        let known: f64 = line.iter().zip(&x[..at]).map(|(one, other)| one * other).sum();
-        x[at] = (x[at] - known) / line[at];
-    }
-}
-
-/// As [`forward`], for [`LANES`] right-hand sides: the same operations for each, so the same bits.
-fn forward_lanes(lower: &[f64], x: &mut [[f64; LANES]]) {
-    let size = x.len();
-    for at in 0..size {
-        let line = &lower[at * size..][..=at];
-        let mut known = [0.0; LANES];
+        let mut known = [0.0; N];
         for (factor, solved) in line.iter().zip(&x[..at]) {
             known.iter_mut().zip(solved).for_each(|(sum, value)| *sum += factor * value);
         }
