@@ -299,9 +299,10 @@ class Diagnosis:
             array = np.asarray(values)
             if array.dtype.kind not in "biufO":
                 raise TypeError
-            missing = _missing(values)
-            if missing is not None:
-                array = np.where(missing, np.nan, array)
+            # Of numbers what is missing is NaN already.
+            if array.dtype.kind == "O" or isinstance(values, np.ma.MaskedArray):
+                missing = _missing(values)
+                array = array if missing is None else np.where(missing, np.nan, array)
             return np.ascontiguousarray(array, dtype=np.float64)
         except (TypeError, ValueError):
             found = getattr(values, "dtype", None) or type(values).__name__
