@@ -512,25 +512,29 @@ fn picked(plan: &Plan<'_>, stage: &Stage, axis: AxisIndex) -> Option<Diagnostic>
 fn options_without_effect(plan: &Plan<'_>, number: StageIndex) -> Vec<Diagnostic> {
     let stage = &plan.workflow.stages[number];
     let inputs: Vec<&str> = stage.inputs.iter().map(|input| input.port.as_str()).collect();
-    // Of each option the reason, and where it is written; `None` if an action reads it.
-    let mut written = BTreeMap::new();
-    for (variant, planned) in stage.variants.iter().zip(&plan.stages[number].variants) {
-        let without_effect = planned.stage.without_effect(&inputs);
-        for option in variant.options.keys() {
-            let reason = without_effect.iter().find(|(name, _)| name == option);
-            let found = reason.map(|(_, reason)| (*reason, variant));
-            let all = written.entry(option.as_str()).or_insert(found);
-            *all = all.and(found);
+    let variants = || stage.variants.iter().zip(&plan.stages[number].variants);
+    // Hardly any stage has one: then no option is looked at.
+    let mut unread = BTreeMap::new();
+    for (variant, planned) in variants() {
+        for (option, reason) in planned.stage.without_effect(&inputs) {
+            if variant.options.contains_key(option) {
+                unread.insert(option, (reason, variant));
+            }
         }
     }
-    let unread = written.into_iter().filter_map(|(option, found)| Some((option, found?)));
+    unread.retain(|option, _| {
+        variants().all(|(variant, planned)| {
+            !variant.options.contains_key(*option)
+                || planned.stage.without_effect(&inputs).iter().any(|(name, _)| name == option)
+        })
+    });
     let warning = |(option, (reason, variant)): (&str, (&str, &Variant))| {
         let place = variant.places.key_place(option);
         let message = format!("`{option}` has no effect: {reason}");
         Diagnostic::warning(codes::OPTION_WITHOUT_EFFECT, &place, message)
             .hint("leave it out".to_owned())
     };
-    unread.map(warning).collect()
+    unread.into_iter().map(warning).collect()
 }
 
 /// A warning for each axis of a stage along which all its actions are the same: same options, same

@@ -253,8 +253,8 @@ pub fn terms(data: &ReportData, native: usize, unit: Unit) -> String {
         }
     };
     format!(
-        "{conditions}{}{labels}{native} Clean-Q is quality as it came, Broken-Q the same values permuted \
-         across test examples; the gap is {}, with its {} interval in brackets.{}{}",
+        "{conditions}{}{labels}{native} Clean-Q is quality as it came, Broken-Q the same values \
+         permuted across test examples; the gap is {}, with its {} interval in brackets.{}{}",
         size_of_test(data),
         unit.gap_definition(),
         crate::format::percent(Some(data.settings.confidence)).replace(".0", ""),
