@@ -243,7 +243,7 @@ class Diagnosis:
         self._title = title
         header: dict[str, Any] = {
             "protocol": PROTOCOL,
-            "title": title,
+            "title": _text("title", title),
             "example_id": None if ids is None else self._names("ids", ids, rows),
             "group": None if groups is None else self._names("groups", groups, rows),
             "label": self._label.tolist(),
@@ -253,7 +253,7 @@ class Diagnosis:
             "evidence": self._evidence is not None,
             "seconds": None if seconds is None else _number("seconds", seconds),
             "settings": {
-                "scheme": scheme,
+                "scheme": _text("scheme", scheme),
                 "bins": _whole("bins", bins, 1, 2**32 - 1),
                 "permutations": _whole("permutations", permutations, 1, 2**32 - 1),
                 "seed": _whole("seed", seed, 0, 2**64 - 1),
@@ -779,6 +779,12 @@ def _whole(what: str, value: Any, least: int, most: int) -> int:
     if isinstance(value, (bool, np.bool_)) or not least <= number <= most:
         raise FuselineError(f"{what} is {value!r}; a whole number from {least} to {most} is expected")
     return number
+
+
+def _text(what: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise FuselineError(f"{what} is {value!r}; a text is expected")
+    return value
 
 
 def _number(what: str, value: Any) -> float:

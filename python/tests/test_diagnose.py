@@ -185,6 +185,8 @@ def test_what_cannot_be_answered_is_said():
         (dict(permutations=True), "^permutations is True; a whole number"),
         (dict(seed=None), "^seed is None; a whole number from 0 to"),
         (dict(seconds=-1), "^seconds is -1; a number from 0 on"),
+        (dict(title=5), "^title is 5; a text is expected"),
+        (dict(scheme=None), "^scheme is None; a text is expected"),
         (dict(tolerance=-1e-9), "^tolerance is -1e-09; a number from 0 on"),
         (dict(tolerance=np.nan), "^tolerance is nan; a number"),
         (dict(equivalence_margin="2 pp"), "^equivalence_margin is '2 pp'; a number"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,3 +171,50 @@ def test_a_budget_below_0_is_refused_by_the_protocol():
     said = json.dumps(header).encode() + b"\n" + bytes([1, 1]) + np.array([0.1, 0.2]).tobytes()
     served = subprocess.run([find_binary(), "diagnose", "serve"], input=said, capture_output=True)
     assert json.loads(served.stdout)["error"]["message"] == "seconds: a number from 0 on, and -1 is not"
+
+
+@pytest.mark.parametrize("settings, message", [
+    ({"bootstrap": 2**32 - 1}, "`bootstrap` must be at most 10000000, not 4294967295"),
+    ({"permutations": 0}, "`permutations` must be at least 1, not 0"),
+    ({"confidence": 2}, "`confidence` must be less than 1, not 2.0"),
+])  # fmt: skip
+def test_settings_out_of_their_bounds_are_refused_before_a_question(settings, message):
+    header = {
+        "protocol": 1, "title": "", "example_id": None, "group": None, "label": [0, 1], "classes": ["a", "b"],
+        "modalities": ["m"], "channels": 1, "evidence": False, "seconds": None, "settings": settings,
+    }  # fmt: skip
+    said = json.dumps(header).encode() + b"\n" + bytes([1, 1]) + np.array([0.1, 0.2]).tobytes()
+    served = subprocess.run([find_binary(), "diagnose", "serve"], input=said, capture_output=True)
+    assert json.loads(served.stdout)["error"]["message"] == message
+
+
+def test_a_program_in_another_language_gets_the_same_numbers(tmp_path):
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no node")
+    y, evidence, quality, _ = study()
+    names = ["audio", "video"]
+    asked = {"classes": ["0", "1"], "modalities": names, "label": y.tolist()}
+    asked |= {"quality": quality.tolist(), "evidence": evidence.tolist()}
+    settings = {"permutations": 300, "seed": 4, "scheme": "per_modality"}
+    for name, values in [("study", asked), ("settings", settings)]:
+        (tmp_path / f"{name}.json").write_text(json.dumps(values))
+    client = Path(__file__).parents[2] / "examples/javascript/diagnose.mjs"
+    ran = subprocess.run(
+        [node, client, "study.json", "settings.json"],
+        cwd=tmp_path,
+        env={**os.environ, "FUSELINE": str(find_binary())},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+
+    def predict(quality):
+        return (quality[:, :, None] * evidence).sum(axis=1) / quality.sum(axis=1, keepdims=True)
+
+    result = fuseline.diagnose(predict, quality=quality, y=y, evidence=evidence, modalities=names, **settings)
+    numbers = [
+        {name: value for name, value in values.items() if name not in ("report", "fragment")}
+        for values in (json.loads(ran.stdout), result.values)
+    ]
+    assert numbers[0] == numbers[1]

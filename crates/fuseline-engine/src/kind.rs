@@ -12,6 +12,7 @@ use fuseline_workflow::{
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use serde_path_to_error::{Deserializer as Tracked, Track};
 
 use crate::error::StageError;
 use crate::inputs::{Inputs, Outputs};
@@ -349,12 +350,15 @@ impl Kind {
                 if let Ok(stage) = K::deserialize(options) {
                     return Ok(Arc::new(stage));
                 }
-                // Once more, to say where it went wrong.
-                match serde_path_to_error::deserialize::<_, K>(options) {
+                // Once more, to say where it went wrong; erased, since it is large and would be
+                // compiled again for each kind.
+                let mut track = Track::new();
+                let tracked = Tracked::new(options, &mut track);
+                let erased: &mut dyn erased_serde::Deserializer =
+                    &mut <dyn erased_serde::Deserializer>::erase(tracked);
+                match K::deserialize(erased) {
                     Ok(stage) => Ok(Arc::new(stage)),
-                    Err(error) => {
-                        Err(Problem::new(error.path().to_string(), error.into_inner().to_string()))
-                    }
+                    Err(error) => Err(Problem::new(track.path().to_string(), error.to_string())),
                 }
             },
         }

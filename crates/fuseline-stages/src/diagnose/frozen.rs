@@ -14,8 +14,10 @@ mod study;
 pub use numbers::{Metric, MetricDiagnosis};
 
 use fuseline_engine::StageError;
+use fuseline_workflow::options;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 
 use crate::diagnose::permute_quality::Scheme;
 use study::Study;
@@ -53,20 +55,26 @@ pub struct Settings {
     /// Permutation scheme of quality.
     pub scheme: Scheme,
     /// Maximum number of permutations.
+    #[schemars(range(min = 1))]
     pub permutations: u32,
     /// Bins of confidence of the scheme `conditional`.
+    #[schemars(range(min = 1))]
     pub bins: u32,
     /// Seed of permutations and resamples.
     pub seed: u64,
     /// Resamples of groups for the intervals.
+    #[schemars(range(min = 2, max = 10_000_000))]
     pub bootstrap: u32,
     /// Confidence of the intervals.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub confidence: f64,
     /// Level of the test.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub alpha: f64,
     /// A gap within plus or minus this counts as none.
     pub equivalence_margin: Option<f64>,
     /// Largest difference between two answers to the same question that still counts as frozen.
+    #[schemars(range(min = 0.0))]
     pub tolerance: f64,
     /// When to stop before all permutations are asked.
     pub stop: Stop,
@@ -103,6 +111,21 @@ impl Default for Settings {
             stop: Stop::Never,
             metric: None,
         }
+    }
+}
+
+impl Settings {
+    /// Holds the settings against their schema; an error says the first that is out of its bounds.
+    fn check(&self) -> Result<(), StageError> {
+        let values = serde_json::to_value(self).unwrap_or_default();
+        let schema = schemars::schema_for!(Self).to_value();
+        let problems =
+            options::check("diagnose", &schema, values.as_object().unwrap_or(&Map::new()));
+        problems.into_iter().next().map_or(Ok(()), |problem| {
+            let message = problem.message.trim_start_matches("option ");
+            let error = StageError::data(message.to_owned());
+            Err(problem.hint.into_iter().fold(error, StageError::hint))
+        })
     }
 }
 

@@ -64,12 +64,7 @@ impl<'a> Study<'a> {
             ))
             .hint("0.02 is 2 percentage points"));
         }
-        if settings.tolerance.is_nan() || settings.tolerance < 0.0 {
-            return Err(StageError::data(format!(
-                "the tolerance is a number from 0 on, and {} is not",
-                settings.tolerance
-            )));
-        }
+        settings.check()?;
         check_metric(examples, settings)?;
         if rows == 0 || (classes.len() < 2 && settings.metric.is_none()) {
             return Err(StageError::data("at least one row and two classes are needed"));

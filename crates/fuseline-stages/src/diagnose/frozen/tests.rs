@@ -129,7 +129,7 @@ fn a_tolerance_below_0_is_no_model_that_is_not_frozen() {
     for tolerance in [-1.0, f64::NAN] {
         let settings = Settings { tolerance, ..settings() };
         let error = diagnose(&examples, &settings, &mut Gate::new(&examples)).unwrap_err();
-        assert!(error.message.starts_with("the tolerance is a number from 0 on"), "{error:?}");
+        assert!(error.message.starts_with("`tolerance` must be "), "{error:?}");
     }
 }
 
