@@ -280,6 +280,11 @@ impl<'a> KeyWriter<'a> {
                     HostError::OtherId { .. } => {
                         (codes::UNKNOWN_RULE, "name it under `plugins` by the id that it has")
                     }
+                    HostError::RuleByFile { .. } => (
+                        codes::UNKNOWN_RULE,
+                        "`fuseline plugin inspect FILE` says its id; its folder belongs under \
+                         `plugins`: `plugins: [./folder]`",
+                    ),
                     _ => (
                         codes::UNKNOWN_RULE,
                         "`fuseline plugin list` shows the rules on the plugin path; add a folder \

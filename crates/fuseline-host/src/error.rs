@@ -28,6 +28,12 @@ pub enum HostError {
         /// The folders that were searched, in order.
         searched: Vec<PathBuf>,
     },
+    /// A rule is named by its file.
+    #[error("there is no fusion rule {rule}: a rule goes by its id, not by its file")]
+    RuleByFile {
+        /// Name of the requested rule.
+        rule: String,
+    },
     /// Two files have this id or short name.
     #[error("the fusion rule {rule} is ambiguous: {} and {}", .first.display(), .second.display())]
     AmbiguousRule {

@@ -483,6 +483,9 @@ impl PluginLibrary {
     }
 
     fn unknown(&self, rule: &str) -> HostError {
+        if rule.contains('/') || [".py", ".so"].iter().any(|ending| rule.ends_with(ending)) {
+            return HostError::RuleByFile { rule: rule.to_owned() };
+        }
         let mut known: Vec<_> = self.ids().map(|(id, _)| short_name(id).to_owned()).collect();
         known.sort();
         known.dedup();
