@@ -12,7 +12,6 @@ use fuseline_workflow::{
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use serde_path_to_error::{Deserializer as Tracked, Track};
 
 use crate::error::StageError;
 use crate::inputs::{Inputs, Outputs};
@@ -20,6 +19,9 @@ use crate::key::KeyWriter;
 use crate::plan_check::PlanSite;
 use crate::row_flow::RowFlow;
 use crate::services::Services;
+
+/// An option without effect, and the reason.
+pub type UnreadOption = (&'static str, &'static str);
 
 /// A stage kind: the type holds the options that a workflow writes under `with:`.
 ///
@@ -50,7 +52,7 @@ pub trait StageKind: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'stat
 
     /// Options that have no effect as the others are and with these inputs, each with the reason.
     /// One that is written, and that no action of a stage reads, is a warning.
-    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<UnreadOption> {
         Vec::new()
     }
 
@@ -276,7 +278,7 @@ pub trait PreparedStage: Send + Sync {
     /// See [`StageKind::gives_numbers`].
     fn gives_numbers(&self) -> bool;
     /// See [`StageKind::without_effect`].
-    fn without_effect(&self, inputs: &[&str]) -> Vec<(&'static str, &'static str)>;
+    fn without_effect(&self, inputs: &[&str]) -> Vec<UnreadOption>;
     /// See [`StageKind::check`].
     fn check(&self, site: &mut CheckSite<'_>);
     /// See [`StageKind::check_plan`].
@@ -303,7 +305,7 @@ impl<K: StageKind> PreparedStage for K {
     fn gives_numbers(&self) -> bool {
         StageKind::gives_numbers(self)
     }
-    fn without_effect(&self, inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+    fn without_effect(&self, inputs: &[&str]) -> Vec<UnreadOption> {
         StageKind::without_effect(self, inputs)
     }
     fn check(&self, site: &mut CheckSite<'_>) {
@@ -350,15 +352,12 @@ impl Kind {
                 if let Ok(stage) = K::deserialize(options) {
                     return Ok(Arc::new(stage));
                 }
-                // Once more, to say where it went wrong; erased, since it is large and would be
-                // compiled again for each kind.
-                let mut track = Track::new();
-                let tracked = Tracked::new(options, &mut track);
-                let erased: &mut dyn erased_serde::Deserializer =
-                    &mut <dyn erased_serde::Deserializer>::erase(tracked);
-                match K::deserialize(erased) {
+                // Once more, to say where it went wrong.
+                match serde_path_to_error::deserialize::<_, K>(options) {
                     Ok(stage) => Ok(Arc::new(stage)),
-                    Err(error) => Err(Problem::new(track.path().to_string(), error.to_string())),
+                    Err(error) => {
+                        Err(Problem::new(error.path().to_string(), error.into_inner().to_string()))
+                    }
                 }
             },
         }

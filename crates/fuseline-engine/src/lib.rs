@@ -60,7 +60,7 @@ pub use installed::{Installation, Installed};
 pub use job::{Job, JobLimits, LocalExecutor};
 pub use job_folder::{JobFolder, batch_len, damaged_jobs, find_job, read_batch, read_batch_keys};
 pub use key::KeyWriter;
-pub use kind::{CheckSite, Kind, Kinds, Ports, Problem, StageKind};
+pub use kind::{CheckSite, Kind, Kinds, Ports, Problem, StageKind, UnreadOption};
 pub use machine::{Machine, machine_memory, peak_memory};
 pub use manifest::{
     ActionCounts, MANIFEST_FILE, MANIFEST_FORMAT, Manifest, ManifestAction, ManifestError,

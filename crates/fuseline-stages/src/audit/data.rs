@@ -3,6 +3,7 @@
 use fuseline_artifact::{ArtifactKind, Audit};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, StageError, StageKind,
+    UnreadOption,
 };
 use fuseline_workflow::Role;
 use schemars::JsonSchema;
@@ -220,7 +221,7 @@ impl StageKind for DataAudit {
         key.seed();
     }
 
-    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<UnreadOption> {
         let thresholds = [
             ("near", Check::NearDuplicate),
             ("auroc", Check::TellsLabel),

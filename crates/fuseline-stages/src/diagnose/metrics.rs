@@ -7,7 +7,7 @@ use fuseline_artifact::{
 };
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Labelled, Outputs, PlanSite, Point, Ports, Problem, ReadFile,
-    RowFlow, Rows, StageError, StageKind,
+    RowFlow, Rows, StageError, StageKind, UnreadOption,
 };
 use fuseline_host::{Batch, OpenModel};
 use fuseline_stats::metrics::{self, Confusion, MetricError};
@@ -147,7 +147,7 @@ impl StageKind for Metrics {
         key.seed();
     }
 
-    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<UnreadOption> {
         self.scheme.without_effect("bins")
     }
 

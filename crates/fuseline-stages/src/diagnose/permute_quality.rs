@@ -5,7 +5,7 @@ use fuseline_artifact::{
 };
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError,
-    StageKind, codes,
+    StageKind, UnreadOption, codes,
 };
 use fuseline_host::OpenModel;
 use fuseline_stats::permutation::{self, Intervention};
@@ -104,7 +104,7 @@ impl Scheme {
 
     /// The options without effect of a stage that permutes; `bins`: the name of those of
     /// `conditional`.
-    pub(crate) fn without_effect(self, bins: &'static str) -> Vec<(&'static str, &'static str)> {
+    pub(crate) fn without_effect(self, bins: &'static str) -> Vec<UnreadOption> {
         match self {
             Self::Conditional => Vec::new(),
             Self::Constant => vec![
@@ -194,7 +194,7 @@ impl StageKind for PermuteQuality {
         key.seed();
     }
 
-    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<UnreadOption> {
         self.scheme.without_effect("bins")
     }
 

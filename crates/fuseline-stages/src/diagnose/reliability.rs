@@ -4,6 +4,7 @@
 use fuseline_artifact::{ArtifactKind, Cohort, ReliabilityRow, Table};
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, StageError, StageKind,
+    UnreadOption,
 };
 use fuseline_stats::metrics::decisions;
 use fuseline_stats::permutation::Intervention;
@@ -81,7 +82,7 @@ impl StageKind for Reliability {
         key.seed();
     }
 
-    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<UnreadOption> {
         self.scheme.without_effect("strata")
     }
 

@@ -1,6 +1,6 @@
 //! Calibration of an expert's evidence.
 
-use fuseline_engine::StageError;
+use fuseline_engine::{StageError, UnreadOption};
 use fuseline_learn::calibration::{Isotonic, Temperature};
 use fuseline_learn::convergence::NotConverged;
 use fuseline_learn::link;
@@ -31,7 +31,7 @@ pub enum Calibration {
 impl Calibration {
     /// The options without effect of a stage whose evidence comes from outside: only a calibration
     /// is fitted.
-    pub fn without_effect(self) -> Vec<(&'static str, &'static str)> {
+    pub fn without_effect(self) -> Vec<UnreadOption> {
         match self {
             Self::None => ["inner_folds", "class_weight"]
                 .map(|option| (option, "with `calibration: none` nothing is fitted"))

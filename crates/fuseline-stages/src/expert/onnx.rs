@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use fuseline_artifact::{Cohort, Features};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind, UnreadOption,
 };
 use fuseline_learn::link;
 use fuseline_onnx::{
@@ -163,7 +163,7 @@ impl StageKind for OnnxExpert {
         key.field("modality", modality);
     }
 
-    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<UnreadOption> {
         self.calibration.without_effect()
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use fuseline_artifact::Cohort;
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, RowFlow, StageError, StageKind, UnreadOption,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -159,7 +159,7 @@ impl StageKind for PrecomputedExpert {
         key.field("join", join);
     }
 
-    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<UnreadOption> {
         self.calibration.without_effect()
     }
 

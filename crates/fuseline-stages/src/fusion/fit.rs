@@ -4,7 +4,7 @@ use fuseline_artifact::{AnyCohort, ArtifactKind, FittedOn, Model};
 use fuseline_engine::kind::Problem;
 use fuseline_engine::{
     CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, RowFlow, RowState, Rows, StageError,
-    StageKind,
+    StageKind, UnreadOption,
 };
 use fuseline_learn::weights;
 use fuseline_workflow::Role;
@@ -80,7 +80,7 @@ impl StageKind for Fit {
         key.seed();
     }
 
-    fn without_effect(&self, inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+    fn without_effect(&self, inputs: &[&str]) -> Vec<UnreadOption> {
         match inputs.contains(&"embeddings") {
             true => Vec::new(),
             false => vec![("standardise", "there are no embeddings")],

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fuseline_artifact::{AnyCohort, AnyEvidence, ArtifactKind, Cohort, Features};
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError,
+    StageKind, UnreadOption,
 };
 use fuseline_stats::streams::Stream;
 use fuseline_workflow::Role;
@@ -125,7 +126,7 @@ impl StageKind for Outage {
         key.seed();
     }
 
-    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<UnreadOption> {
         match self.pattern {
             Pattern::Random => vec![("length", OF_BURST)],
             Pattern::Burst => Vec::new(),

@@ -2,7 +2,8 @@
 
 use fuseline_artifact::Control;
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError,
+    StageKind, UnreadOption,
 };
 use fuseline_learn::link::log1p_exp;
 use fuseline_stats::evidence::{ensemble_vacuity, vacuity};
@@ -93,7 +94,7 @@ impl StageKind for Evidential {
         }
     }
 
-    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<UnreadOption> {
         match self.from {
             DirichletSource::Logits => ensemble::OPTIONS
                 .map(|option| (option, "with `from: logits` no ensemble is fitted"))

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use fuseline_artifact::{Control, Evidence, Features};
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, PlanSite, Ports, Problem, RowFlow, StageError,
+    StageKind, UnreadOption,
 };
 use fuseline_stats::evidence::mutual_information;
 use schemars::JsonSchema;
@@ -72,7 +73,7 @@ impl StageKind for MutualInformation {
         }
     }
 
-    fn without_effect(&self, _inputs: &[&str]) -> Vec<(&'static str, &'static str)> {
+    fn without_effect(&self, _inputs: &[&str]) -> Vec<UnreadOption> {
         match self.passes {
             Some(_) => ensemble::OPTIONS
                 .map(|option| (option, "with `passes` no ensemble is fitted"))
