@@ -114,7 +114,7 @@ fn row(of: &Subgroup, y: f64, scale: &Scale, alpha: f64) -> Vec<Element> {
     let (Some(gap), None) = (gap, &of.not_testable) else {
         let reason = of.not_testable.clone().unwrap_or_default();
         let text = format!("not testable: {reason}");
-        shapes.push(cut_label("muted", Anchor::Start, (LEFT + 8.0, y + 4.0), &text, 84));
+        shapes.push(cut_label("muted halo", Anchor::Start, (LEFT + 8.0, y + 4.0), &text, 84));
         return shapes;
     };
     if let [Some(low), Some(high)] = of.gap_adjusted {

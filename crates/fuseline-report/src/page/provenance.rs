@@ -54,30 +54,24 @@ pub fn provenance(data: &ReportData) -> Section {
     }
     let environment: Vec<Vec<String>> =
         origin.environment.iter().map(|line| vec![line.clone()]).collect();
-    if !environment.is_empty() {
-        part = part.child(folded("Rules and programs", &["ran under"], environment));
-    }
-    part.child(folded(
-        "What was asked",
-        &["name", "value"],
-        pairs.map(|(a, b)| vec![a, b]).collect(),
-    ))
-    .child(folded(
-        &format!("{} read", counted(files.len(), "file")),
-        &["file", "part", "read by", "size", "digest"],
-        files,
-    ))
-    .child(folded(&counted(inputs.len(), "source artifact"), &["artifact", "digest"], inputs))
-    .child(folded(
-        &counted(plugins.len(), "plugin"),
-        &["fusion rule", "version", "digest"],
-        plugins,
-    ))
-    .children(
-        Some(models).filter(|models| !models.is_empty()).map(|models| {
-            folded(&counted(models.len(), "frozen model"), &["point", "digest"], models)
-        }),
-    )
+    let asked: Vec<Vec<String>> = pairs.map(|(name, value)| vec![name, value]).collect();
+    let read = ["file", "part", "read by", "size", "digest"];
+    let [files_read, sources, rules, frozen] = [
+        format!("{} read", counted(files.len(), "file")),
+        counted(inputs.len(), "source artifact"),
+        counted(plugins.len(), "plugin"),
+        counted(models.len(), "frozen model"),
+    ];
+    let lists: [(&str, &[&str], Vec<Vec<String>>); 6] = [
+        ("Rules and programs", &["ran under"], environment),
+        ("What was asked", &["name", "value"], asked),
+        (&files_read, &read, files),
+        (&sources, &["artifact", "digest"], inputs),
+        (&rules, &["fusion rule", "version", "digest"], plugins),
+        (&frozen, &["point", "digest"], models),
+    ];
+    let lists = lists.into_iter().filter(|(.., rows)| !rows.is_empty());
+    part.children(lists.map(|(heading, columns, rows)| folded(heading, columns, rows)))
 }
 
 /// When the run was, how long it took, and where.

@@ -9,7 +9,7 @@ use crate::site::{Answer, Site, action_lines, first_line, manifest};
 use fuseline_artifact::{Cohort, Typed as _};
 use fuseline_cache::{ActionRecord, OutputRecord};
 use fuseline_engine::ManifestStage;
-use fuseline_workflow::IndexVec;
+use fuseline_workflow::{IndexVec, StageIndex};
 
 const RUN: &str = "1800000000000000001-7";
 
@@ -146,6 +146,17 @@ fn pages_tell_of_a_run_what_its_manifest_says() {
     site.whole("/cache").has("What it holds").has("it would remove nothing");
     site.get("/cache").has(&site.cache.folder().display().to_string());
     site.get(&format!("/runs/{RUN}/actions/8/outputs/0")).has("no longer in the cache");
+}
+
+#[test]
+fn results_of_many_points_say_how_many_more_there_are_and_where() {
+    let site = Site::new();
+    let mut run = manifest(RUN, 30);
+    run.stages[StageIndex(0)].outputs[0].1 = "findings".to_owned();
+    site.end(&run);
+    let page = site.whole(&format!("/runs/{RUN}"));
+    page.has(&format!("/runs/{RUN}/actions/3/outputs/0")).lacks("actions/4/outputs");
+    page.has(&format!("<a href=\"/runs/{RUN}/stages/0\">findings: 26 more of fusion</a>"));
 }
 
 #[test]
