@@ -145,8 +145,11 @@ fn the_look_at_figures_sees_what_is_wrong_with_them() {
         let large =
             faults(page, &format!("{style}'.figure text {{ font-size: 40px !important }}'"));
         assert!(large.contains("covers") && large.contains("leaves its frame"), "{large}");
-        let struck = faults(page, "document.querySelectorAll('.halo').forEach(t => \
-            t.classList.remove('halo'))");
+        let struck = faults(
+            page,
+            "document.querySelectorAll('.halo').forEach(t => \
+            t.classList.remove('halo'))",
+        );
         assert!(struck.contains("a line strikes"), "{struck}");
         let empty = faults(page, &format!("{style}'.figure {{ height: 10px !important }}'"));
         assert!(empty.contains("is empty"), "{empty}");

@@ -268,12 +268,19 @@ fn nulls(data: &ReportData, panels: Vec<Figure>, unmoved: &[String]) -> Option<S
     } else {
         panels_shown
     };
+    let positive = data.findings.iter().any(|row| row.control == Control::Positive);
+    let ranges = match panels.len() {
+        1 => "",
+        _ if positive => {
+            " Panels of positive controls have one range, all others one of their own."
+        }
+        _ => " All panels have one range.",
+    };
     Some(
         section("Null distributions")
             .child(caption(&format!(
                 "{}{} under each permutation, as a histogram; the line is the value observed under \
-                 Clean-Q. Panels of positive controls have one range, all others one of their own. The \
-                 p-value is the raw one, before adjustment.",
+                 Clean-Q.{ranges} The p-value is the raw one, before adjustment.",
                 unit.subject(),
                 if unit == Unit::Points { " (%)" } else { "" }
             )))

@@ -196,10 +196,16 @@ fn begin(workflow: &str, run: &str) -> Page {
 fn failures(run: &str, rows: Vec<Row>, total: usize) -> Element {
     let heading = format!("Failed: {}", counted(total, "action"));
     let shown = rows.len();
+    // One cause fails many actions: what it said stands below the first of them.
+    let mut before = String::new();
     let list = element("ul").class("failures").children(rows.into_iter().map(|row| {
-        element("li")
-            .child(link(row.address, cut(&row.name, 300)))
-            .child(element("pre").text(cut(&excerpt(&row.note), 2000)))
+        let item = element("li").child(link(row.address, cut(&row.name, 300)));
+        let note = cut(&excerpt(&row.note), 2000);
+        if note == before {
+            return item.text(": the same");
+        }
+        before.clone_from(&note);
+        item.child(element("pre").text(note))
     }));
     let section = section(&heading).child(list);
     match total > shown {
@@ -238,7 +244,8 @@ fn results(index: &ManifestIndex, graph: Option<&RunGraph>) -> Option<Element> {
                 }
             }
             if total > RESULTS {
-                let name = format!("{kind}: {} more of {}", count(total - RESULTS), cut(&stage.name, 120));
+                let name =
+                    format!("{kind}: {} more of {}", count(total - RESULTS), cut(&stage.name, 120));
                 let address = format!("/runs/{run}/stages/{}", number.0);
                 items.push(element("li").child(link(address, name)));
             }

@@ -160,6 +160,20 @@ fn results_of_many_points_say_how_many_more_there_are_and_where() {
 }
 
 #[test]
+fn what_many_failed_actions_said_alike_stands_there_once() {
+    let site = Site::new();
+    let mut run = manifest(RUN, 4);
+    for (number, error) in [(0, "no memory"), (1, "no memory"), (2, "no file"), (3, "no memory")] {
+        run.actions[number].state = "failed".to_owned();
+        run.actions[number].error = Some(error.to_owned());
+    }
+    site.end(&run);
+    let page = site.whole(&format!("/runs/{RUN}"));
+    assert_eq!(page.body().matches("<pre>no memory</pre>").count(), 2);
+    assert_eq!(page.body().matches("</a>: the same").count(), 1);
+}
+
+#[test]
 fn texts_of_data_are_shown_and_never_done() {
     const HOSTILE: &str = "\"'><script>alert(1)</script>&\u{202e}\u{1b}[2J";
     let site = Site::new();
