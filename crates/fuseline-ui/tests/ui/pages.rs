@@ -138,11 +138,11 @@ fn pages_tell_of_a_run_what_its_manifest_says() {
     site.get(&stage).has("fold=99]").lacks("fold=100]").has("Page 1 of 3").has(">Next</a>");
     site.get(&format!("{stage}?page=3")).has("fold=249]").lacks("fold=199]").lacks(">Next</a>");
     site.get(&format!("{stage}?state=failed")).has("fold=7]").lacks("fold=8]");
-    let action = site.get(&format!("/runs/{RUN}/actions/7"));
+    let action = site.whole(&format!("/runs/{RUN}/actions/7"));
     action.has("no such column").has("fusion[rule=lr,quality=margin,fold=7]");
     action.lacks("It said nothing");
-    site.get(&format!("/runs/{RUN}/actions/8")).has("with.permutations 1000 -&gt; 2000");
-    site.get(&format!("/runs/{RUN}/actions/9")).has("its key has a record in the cache");
+    site.whole(&format!("/runs/{RUN}/actions/8")).has("with.permutations 1000 -&gt; 2000");
+    site.whole(&format!("/runs/{RUN}/actions/9")).has("its key has a record in the cache");
     site.whole("/cache").has("What it holds").has("it would remove nothing");
     site.get("/cache").has(&site.cache.folder().display().to_string());
     site.get(&format!("/runs/{RUN}/actions/8/outputs/0")).has("no longer in the cache");
