@@ -118,7 +118,7 @@ def measure(site: Site, args: argparse.Namespace, manifest: dict, many: str, gro
         "runs": "/",
         "runs, the last page": f"/?page={(args.runs + 2 + 49) // 50}",
         "a run of many actions": f"/runs/{many}",
-        "a stage of it, page 900": f"/runs/{many}/stages/{stage}?page=900",
+        "a stage of it, a late page": f"/runs/{many}/stages/{stage}?page={max(1, args.actions // 110)}",
         "those of it that were executed": f"/runs/{many}/stages/{stage}?state=done",
         "its last action": f"/runs/{many}/actions/{args.actions - 1}",
         "a table": f"/runs/{one}/actions/{table}/outputs/0",
