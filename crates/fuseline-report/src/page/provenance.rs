@@ -9,6 +9,9 @@ use crate::markup::{Element, element};
 /// Longer lists are left out on paper: digests are not retyped, and the file has them.
 const ROWS_ON_PAPER: usize = 40;
 
+/// Rows of a list, each its cells.
+type Rows = Vec<Vec<String>>;
+
 /// The section: the drawing of the stages in sight, lists folded.
 pub fn provenance(data: &ReportData) -> Section {
     let origin = &data.provenance;
@@ -25,7 +28,7 @@ pub fn provenance(data: &ReportData) -> Section {
         ("seed".to_owned(), data.asked.seed.to_string()),
     ];
     let pairs = asked.into_iter().chain(data.asked.params.iter().cloned());
-    let plugins: Vec<Vec<String>> = origin
+    let plugins: Rows = origin
         .plugins
         .iter()
         .map(|plugin| {
@@ -33,14 +36,14 @@ pub fn provenance(data: &ReportData) -> Section {
             vec![plugin.id.clone(), version.to_owned(), plugin.digest.clone()]
         })
         .collect();
-    let models: Vec<Vec<String>> = origin
+    let models: Rows = origin
         .models
         .iter()
         .map(|model| vec![point_values(&model.point), model.digest.clone()])
         .collect();
-    let inputs: Vec<Vec<String>> =
+    let inputs: Rows =
         origin.inputs.iter().map(|(name, digest)| vec![name.clone(), digest.clone()]).collect();
-    let files: Vec<Vec<String>> = origin
+    let files: Rows = origin
         .all_files()
         .iter()
         .map(|file| {
@@ -52,9 +55,8 @@ pub fn provenance(data: &ReportData) -> Section {
     if let Some(run) = &origin.run {
         part = part.child(caption(&run_in_words(run)));
     }
-    let environment: Vec<Vec<String>> =
-        origin.environment.iter().map(|line| vec![line.clone()]).collect();
-    let asked: Vec<Vec<String>> = pairs.map(|(name, value)| vec![name, value]).collect();
+    let environment: Rows = origin.environment.iter().map(|line| vec![line.clone()]).collect();
+    let asked: Rows = pairs.map(|(name, value)| vec![name, value]).collect();
     let read = ["file", "part", "read by", "size", "digest"];
     let [files_read, sources, rules, frozen] = [
         format!("{} read", counted(files.len(), "file")),
@@ -62,7 +64,7 @@ pub fn provenance(data: &ReportData) -> Section {
         counted(plugins.len(), "plugin"),
         counted(models.len(), "frozen model"),
     ];
-    let lists: [(&str, &[&str], Vec<Vec<String>>); 6] = [
+    let lists: [(&str, &[&str], Rows); 6] = [
         ("Rules and programs", &["ran under"], environment),
         ("What was asked", &["name", "value"], asked),
         (&files_read, &read, files),
@@ -86,7 +88,7 @@ fn run_in_words(run: &RunUsed) -> String {
     )
 }
 
-fn folded(heading: &str, columns: &[&str], rows: Vec<Vec<String>>) -> Element {
+fn folded(heading: &str, columns: &[&str], rows: Rows) -> Element {
     let heads = columns.iter().map(|column| element("th").attr("scope", "col").text(*column));
     let long = rows.len() > ROWS_ON_PAPER;
     let lines = rows
