@@ -113,12 +113,13 @@ def measure(site: Site, args: argparse.Namespace, manifest: dict, many: str, gro
     stage = max(action["stage"] for action in manifest["actions"])
     findings = [number for number, row in enumerate(manifest["stages"]) if row["outputs"][0][1] == "findings"][-1]
     table = [number for number, row in enumerate(manifest["actions"]) if row["stage"] == findings][0]
+    late = max(1, (args.actions - len(manifest["actions"])) // 100)
     one, other = f"17000000000000{0:05}-1", f"17000000000000{1:05}-1"
     pages = {
         "runs": "/",
         "runs, the last page": f"/?page={(args.runs + 2 + 49) // 50}",
         "a run of many actions": f"/runs/{many}",
-        "a stage of it, a late page": f"/runs/{many}/stages/{stage}?page={max(1, args.actions // 110)}",
+        "a stage of it, a late page": f"/runs/{many}/stages/{stage}?page={late}",
         "those of it that were executed": f"/runs/{many}/stages/{stage}?state=done",
         "its last action": f"/runs/{many}/actions/{args.actions - 1}",
         "a table": f"/runs/{one}/actions/{table}/outputs/0",
