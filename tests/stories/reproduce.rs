@@ -57,5 +57,7 @@ outputs: { draw.txt: draw }
         "{}",
         refused.stderr()
     );
-    lab.run(["reproduce", "--workflow", "other.yaml"]).exits(2);
+    let absent = lab.run(["reproduce", "--workflow", "other.yaml"]).exits(2).stderr();
+    assert!(absent.contains("there is no other.yaml, the workflow of run"), "{absent}");
+    assert!(absent.contains("name the file with --workflow"), "{absent}");
 }

@@ -7,7 +7,7 @@ use crate::format::{
 };
 use crate::made_of::{made_of, reads_labels};
 use crate::numbers::Unit;
-use crate::uses::{Use, terms, uses};
+use crate::uses::{Use, says_gain, terms, uses};
 use crate::verdict::{
     Reading, Verdict, could_turn, family_size, gain_sign, is_adjusted, scheme, verdict,
 };
@@ -85,7 +85,9 @@ pub fn answer(data: &ReportData) -> Answer {
     }
     sentences.extend(decisions(&native));
     sentences.extend(shifts(&native, unit));
-    sentences.extend(gains(&native, data));
+    if !native.iter().all(|(row, reading)| says_gain(*reading) && is_told(row)) {
+        sentences.extend(gains(&native, data));
+    }
     sentences.extend(made_of(data, |row| !is_told(row)));
     sentences.extend(not_counted(data));
     sentences.extend(cautions(&checks, &counts, &native, data));

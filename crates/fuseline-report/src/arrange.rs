@@ -93,13 +93,14 @@ pub fn numeric(row: &FindingRow, axis: &str) -> Option<f64> {
     finite(row.value_of(axis).and_then(|value| value.parse().ok()))
 }
 
-/// Axes whose values are numbers throughout, three different ones at least: doses.
+/// Axes whose values are numbers throughout, three different ones at least among rows that are
+/// counted: doses, and not the numbers of repetitions.
 pub fn numeric_axes(data: &ReportData) -> Vec<&str> {
     let is_numeric = |axis: &&str| {
         let mut values: Vec<f64> = Vec::new();
         for row in &data.findings {
             match numeric(row, axis) {
-                Some(value) if !values.contains(&value) => values.push(value),
+                Some(value) if row.is_counted() && !values.contains(&value) => values.push(value),
                 Some(_) => {}
                 None => return false,
             }

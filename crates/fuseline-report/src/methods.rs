@@ -346,13 +346,18 @@ fn conditions(data: &ReportData) -> Vec<String> {
     let of = |(control, noun): (Control, &str)| {
         let rows = || data.findings.iter().filter(move |row| row.control == control);
         let silent = rows().filter(|row| asks(row) != control).count();
-        match (rows().count(), silent) {
+        let of_their_own = rows().filter(|row| row.is_counted()).count();
+        let is_part = (1..rows().count()).contains(&of_their_own);
+        let notes = [
+            (silent, "at alpha 0, which is noise"),
+            (if is_part { of_their_own } else { 0 }, "counted"),
+        ];
+        let notes = notes.into_iter().filter(|(number, _)| *number > 0);
+        let notes: Vec<String> = notes.map(|(n, what)| format!("{n} of them {what}")).collect();
+        match (rows().count(), notes.is_empty()) {
             (0, _) => None,
-            (many, 0) => Some(counted(many, noun)),
-            (many, silent) => Some(format!(
-                "{} ({silent} of them at alpha 0, which is noise)",
-                counted(many, noun)
-            )),
+            (many, true) => Some(counted(many, noun)),
+            (many, false) => Some(format!("{} ({})", counted(many, noun), notes.join("; "))),
         }
     };
     let kinds = [

@@ -104,13 +104,7 @@ fn each(place: usize, row: &FindingRow, reading: Reading, data: &ReportData, uni
     let verb = if is_open || is_doubted { "changes with" } else { "uses" };
     let rest = elsewhere(row);
     let rest = if rest.is_empty() { rest } else { format!(" ({rest})") };
-    let interval = match (finite(row.gap_low), finite(row.gap_high)) {
-        (Some(_), Some(_)) => {
-            let [low, high] = [row.gap_low, row.gap_high].map(|end| unit.difference(end));
-            format!(" [{}, {}]", low.trim_start_matches('+'), high.trim_start_matches('+'))
-        }
-        _ => String::new(),
-    };
+    let interval = interval(row.gap_low, row.gap_high, unit);
     let mut words = format!(
         ": {} {} by {}{interval} when it is permuted, {}",
         unit.measure(),
@@ -118,18 +112,24 @@ fn each(place: usize, row: &FindingRow, reading: Reading, data: &ReportData, uni
         unit.size(row.gap.unwrap_or(0.0)),
         decided(row, data)
     );
-    let gain = finite(row.gain()).map(|gain| (unit.size(gain), data.settings.reference()));
-    match (reading, gain) {
-        (Reading::WithGain, Some((gain, reference))) => {
-            words += &format!("; a gain of {gain} over {reference}");
-        }
-        (Reading::WithLoss, Some((gain, reference))) => {
-            words += &format!("; a loss of {gain} against {reference}");
-        }
-        (Reading::Dependence, Some((_, reference))) => {
-            words += &format!("; no gain over {reference} is shown");
-        }
-        _ => {}
+    if let Some(gain) = finite(row.gain()).filter(|_| says_gain(reading)) {
+        let (size, reference) = (unit.size(gain), data.settings.reference());
+        let (low, high) = (row.gain_low, row.gain_high);
+        words += &match reading {
+            Reading::WithGain => {
+                format!("; a gain of {size}{} over {reference}", self::interval(low, high, unit))
+            }
+            Reading::WithLoss => {
+                let minus = |end: Option<f64>| end.map(|end| -end);
+                let loss = self::interval(minus(high), minus(low), unit);
+                format!("; a loss of {size}{loss} against {reference}")
+            }
+            _ if low.is_none() => format!("; no gain over {reference} is shown"),
+            _ => {
+                let gain = unit.interval(Some(gain), low, high);
+                format!("; no gain over {reference} is shown ({gain})")
+            }
+        };
     }
     if is_doubted {
         words += &format!("; {}", doubt(row));
@@ -142,6 +142,18 @@ fn each(place: usize, row: &FindingRow, reading: Reading, data: &ReportData, uni
     words.push('.');
     let who = format!("{} {verb} {}{rest}", subject(row, data), object(row));
     Use { who, words, finding: Some(place), is_group: false }
+}
+
+/// True if the statement of one condition says its gain.
+pub(crate) const fn says_gain(reading: Reading) -> bool {
+    matches!(reading, Reading::WithGain | Reading::WithLoss | Reading::Dependence)
+}
+
+/// " [1.2, 3.4]"; empty where an end is none.
+fn interval(low: Option<f64>, high: Option<f64>, unit: Unit) -> String {
+    let (Some(_), Some(_)) = (finite(low), finite(high)) else { return String::new() };
+    let [low, high] = [low, high].map(|end| unit.difference(end));
+    format!(" [{}, {}]", low.trim_start_matches('+'), high.trim_start_matches('+'))
 }
 
 /// `rows`: those of a rule with a gap, the largest first.

@@ -99,6 +99,15 @@ const FIGURE_FAULTS: &str = "
         faults.push(title + ' leaves its frame: ' + shape.outerHTML.slice(0, 160));
       }
     }
+    const rules = Array.from(figure.querySelectorAll('line.zero,line.grid,line.band-edge'), line =>
+      line.getBoundingClientRect()).filter(line => 1 > line.width);
+    for (const text of figure.querySelectorAll('text')) {
+      const box = text.getBoundingClientRect();
+      if (rules.some(line => line.left > box.left + 1 && box.right - 1 > line.left &&
+      line.bottom > box.top + 4 && box.bottom - 4 > line.top) && !text.matches('.halo')) {
+        faults.push(title + ': a line strikes ' + text.textContent);
+      }
+    }
     const texts = Array.from(figure.querySelectorAll('text')).map(t => [t.textContent, \
     t.getBoundingClientRect()]);
     texts.sort((a, b) => a[1].top - b[1].top);
@@ -136,6 +145,12 @@ fn the_look_at_figures_sees_what_is_wrong_with_them() {
         let large =
             faults(page, &format!("{style}'.figure text {{ font-size: 40px !important }}'"));
         assert!(large.contains("covers") && large.contains("leaves its frame"), "{large}");
+        let struck = faults(
+            page,
+            "document.querySelectorAll('.halo').forEach(t => \
+            t.classList.remove('halo'))",
+        );
+        assert!(struck.contains("a line strikes"), "{struck}");
         let empty = faults(page, &format!("{style}'.figure {{ height: 10px !important }}'"));
         assert!(empty.contains("is empty"), "{empty}");
     });
@@ -207,6 +222,20 @@ fn filters_keep_the_rows_that_fit_and_say_how_many() {
             "30 of 30 rows"
         );
     });
+}
+
+#[test]
+fn a_short_table_has_no_filters_and_a_row_alone_no_order() {
+    let Some(mut browser) = Browser::start() else { return skipped() };
+    let mut data = fixture::stressid();
+    for (rows, filters, buttons) in [(30, "true", true), (5, "false", true), (1, "false", false)] {
+        data.findings.truncate(rows);
+        let mut page = browser.open(&fuseline_report::html(&data));
+        let shown = "String(document.getElementById('filters').checkVisibility())";
+        assert_eq!(text(&mut page, shown), filters, "{rows} rows");
+        let order = number(&mut page, "document.querySelectorAll('#findings-table button').length");
+        assert_eq!(order > 0.0, buttons, "{rows} rows");
+    }
 }
 
 #[test]

@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Time that a page waits for a result before it is sent as pending.
-const PATIENCE: Duration = Duration::from_millis(60);
+const PATIENCE: Duration = Duration::from_millis(40);
 /// Lifetime of a cached failure, which may be transient.
 const FAILURE_LASTS: Duration = Duration::from_secs(2);
 
 /// Result of a reading: a value, or an error in words.
 pub type Reading<V> = Result<Arc<V>, String>;
+
+/// A result once it is there, and when it was made.
+type Watched<V> = watch::Receiver<Option<(Reading<V>, Instant)>>;
 
 /// The latest few results, by key.
 pub struct Deferred<K, V> {
@@ -23,8 +26,7 @@ pub struct Deferred<K, V> {
 
 struct Slot<K, V> {
     key: K,
-    result: watch::Receiver<Option<Reading<V>>>,
-    begun: Instant,
+    result: Watched<V>,
     used: Instant,
 }
 
@@ -44,7 +46,7 @@ impl<K: PartialEq + Clone, V: Send + Sync + 'static> Deferred<K, V> {
         let wait = result.wait_for(Option::is_some);
         match tokio::time::timeout(PATIENCE, wait).await {
             Err(_) => None,
-            Ok(Ok(value)) => value.clone(),
+            Ok(Ok(value)) => value.as_ref().map(|(result, _)| result.clone()),
             // The thread has panicked, which says so on stderr.
             Ok(Err(_)) => Some(Err("it could not be read".to_owned())),
         }
@@ -54,7 +56,7 @@ impl<K: PartialEq + Clone, V: Send + Sync + 'static> Deferred<K, V> {
         &self,
         key: &K,
         make: impl FnOnce() -> Result<V, String> + Send + 'static,
-    ) -> watch::Receiver<Option<Reading<V>>> {
+    ) -> Watched<V> {
         let now = Instant::now();
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|slot| slot.is_fresh(self.lasts));
@@ -68,21 +70,23 @@ impl<K: PartialEq + Clone, V: Send + Sync + 'static> Deferred<K, V> {
             slots.swap_remove(oldest);
         }
         let (sender, result) = watch::channel(None);
-        slots.push(Slot { key: key.clone(), result: result.clone(), begun: now, used: now });
-        tokio::task::spawn_blocking(move || sender.send_replace(Some(make().map(Arc::new))));
+        slots.push(Slot { key: key.clone(), result: result.clone(), used: now });
+        tokio::task::spawn_blocking(move || {
+            let made = make().map(Arc::new);
+            sender.send_replace(Some((made, Instant::now())))
+        });
         result
     }
 }
 
 impl<K, V> Slot<K, V> {
     fn is_fresh(&self, lasts: Duration) -> bool {
-        let lasts = match &*self.result.borrow() {
+        match &*self.result.borrow() {
             // A pending result stays until it is there, unless its thread has ended.
-            None => return self.result.has_changed().is_ok(),
-            Some(Ok(_)) => lasts,
-            Some(Err(_)) => FAILURE_LASTS,
-        };
-        self.begun.elapsed() < lasts
+            None => self.result.has_changed().is_ok(),
+            Some((Ok(_), made)) => made.elapsed() < lasts,
+            Some((Err(_), made)) => made.elapsed() < FAILURE_LASTS,
+        }
     }
 }
 
@@ -121,6 +125,28 @@ mod tests {
             go.send(7).unwrap();
             let value = awaited(&results, "a", || unreachable!("it was made")).await;
             assert_eq!(*value.unwrap(), 7);
+        });
+    }
+
+    #[test]
+    fn what_took_longer_to_make_than_it_lasts_is_kept_as_long_as_any() {
+        on_runtime(async {
+            let lasts = 4 * PATIENCE;
+            let results = Deferred::new(1, lasts);
+            let slow = move || {
+                std::thread::sleep(2 * lasts);
+                Ok(7)
+            };
+            assert!(results.get(&"a", slow).await.is_none());
+            // Nobody asks when it is ready, and somebody a little later.
+            let ready = async || {
+                while results.slots.lock().unwrap()[0].result.borrow().is_none() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            ready().await;
+            let again = results.get(&"a", || Err("made again".to_owned())).await;
+            assert_eq!(*again.unwrap().unwrap(), 7);
         });
     }
 

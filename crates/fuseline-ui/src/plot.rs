@@ -88,7 +88,8 @@ pub fn gaps(rows: &[GapRow], runs: &[usize]) -> Element {
     for (place, row) in rows.iter().enumerate() {
         let top = 4.0 + place as f64 * row_height;
         let name = crate::format::cut(&row.name, LETTERS);
-        svg = svg.child(element("text").num("x", 4.0).num("y", top + NAME).text(name));
+        let text = element("text").class("halo").num("x", 4.0).num("y", top + NAME);
+        svg = svg.child(text.text(name));
         for (place, (gap, &run)) in row.gaps.iter().zip(runs).enumerate() {
             let Some((gap, low, high)) = gap else { continue };
             let y = top + NAME + 8.0 + STEP * place as f64;
@@ -185,5 +186,7 @@ mod tests {
         let mut svg = String::new();
         gaps(&rows, &[0, 1]).write(&mut svg);
         assert_eq!(svg.matches("class=\"interval\"").count(), 1, "{svg}");
+        // Lines of the scale run behind the names.
+        assert_eq!(svg.matches("class=\"halo\"").count(), 1, "{svg}");
     }
 }

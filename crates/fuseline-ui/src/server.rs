@@ -10,8 +10,9 @@ use axum::Router;
 use axum::http::header::{self, HeaderValue};
 use axum::response::Response;
 use axum::routing::get;
-use fuseline::{Cache, RunGraph};
+use fuseline::{ActionKey, Cache, RunGraph};
 use fuseline_artifact::Digest;
+use fuseline_engine::Job;
 use thiserror::Error;
 
 use crate::deferred::Deferred;
@@ -62,6 +63,8 @@ pub struct App {
     pub comparisons: Deferred<Vec<String>, compare::Compared>,
     pub tables: Deferred<Digest, TableView>,
     pub cache_view: Deferred<(), cache::CacheView>,
+    /// The jobs of actions, which any run of the cache may hold.
+    pub jobs: Deferred<ActionKey, Option<Job>>,
     pub logs: Mutex<Vec<FollowedLog>>,
 }
 
@@ -80,6 +83,7 @@ impl Server {
             comparisons: Deferred::new(4, KEPT),
             tables: Deferred::new(8, KEPT),
             cache_view: Deferred::new(1, Duration::from_secs(10)),
+            jobs: Deferred::new(32, KEPT),
             logs: Mutex::default(),
         };
         let guard = Guard::new(port).map_err(ServerError::Token)?;

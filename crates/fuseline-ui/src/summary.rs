@@ -125,7 +125,9 @@ fn numbers(values: impl Iterator<Item = f64> + Clone) -> Option<Numbers> {
         bars[bar.min(last)] += 1;
     }
     let infinite = values.clone().count() - n;
-    Some(Numbers { low, mean, sd: variance.sqrt(), high, infinite, bars })
+    // Of equal numbers, a mean that is rounded is none of them.
+    let (mean, sd) = if low < high { (mean, variance.sqrt()) } else { (low, 0.0) };
+    Some(Numbers { low, mean, sd, high, infinite, bars })
 }
 
 fn texts<'a>(values: impl Iterator<Item = &'a str>) -> Option<(usize, Vec<(String, usize)>)> {
@@ -156,7 +158,8 @@ mod tests {
         assert!(numbers([f64::NAN].into_iter()).is_none());
         let wide = numbers([f64::MIN, f64::MAX].into_iter()).unwrap();
         assert_eq!((wide.bars[0], wide.bars[19]), (1, 1));
-        assert_eq!(numbers([7.0; 3].into_iter()).unwrap().bars, [3]);
+        let equal = numbers([0.1; 7].into_iter()).unwrap();
+        assert_eq!((equal.bars, equal.mean, equal.sd), (vec![7], 0.1, 0.0));
     }
 
     #[test]

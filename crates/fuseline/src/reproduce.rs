@@ -61,6 +61,11 @@ pub fn reproduce(
     }
     let context = RunContext::read(cache, &run.run)?;
     let file = workflow.map_or_else(|| PathBuf::from(&context.provenance.file), Path::to_owned);
+    if !file.exists() {
+        let words = format!("there is no {}, the workflow of run {}", file.display(), run.run);
+        let hint = "go to the workflow's folder, or name the file with --workflow";
+        return Err(Error::request(words).with_hint(hint.to_owned()));
+    }
     let mut study = Study::new(&file).seed(run.seed);
     for (name, value) in &run.params {
         study = study.set(name, argument(value));

@@ -51,7 +51,8 @@
     }
     sorted.forEach(function (row) { body.appendChild(row); });
   }
-  heads.forEach(function (head, column) {
+  // One row is in order, and a few are read sooner than a filter is set.
+  (rows.length > 1 ? heads : []).forEach(function (head, column) {
     const button = document.createElement("button");
     button.type = "button";
     button.title = head.title;
@@ -85,7 +86,7 @@
     count.textContent = shown + " of " + rows.length + (rows.length === 1 ? " row" : " rows");
   }
   [text, control, verdict].forEach(function (input) { input.addEventListener("input", filter); });
-  document.getElementById("filters").hidden = false;
+  document.getElementById("filters").hidden = 6 > rows.length;
   filter();
 
   // A link from the grid leads to a row that a filter may hide.

@@ -240,13 +240,13 @@ fn group_shapes(
                 middle
             }
             Shape::Narrow => {
-                shapes.push(cut_label("", Anchor::Start, (12.0, y + 16.0), &name, 15));
+                shapes.push(cut_label("halo", Anchor::Start, (12.0, y + 16.0), &name, 15));
                 // The one that decides.
                 let decides = match is_adjusted(row, &data.settings) && row.p_adjusted.is_some() {
                     true => format!("{numbers}, p adj. {adjusted}"),
                     false => format!("{numbers}, p raw {raw}"),
                 };
-                shapes.push(label("small", Anchor::End, layout.right, y + 16.0, decides));
+                shapes.push(label("small halo", Anchor::End, layout.right, y + 16.0, decides));
                 y + 30.0
             }
         };

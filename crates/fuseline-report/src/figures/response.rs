@@ -140,3 +140,25 @@ fn panel(
         shapes,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dose_is_drawn_and_the_numbers_of_repetitions_are_not() {
+        let row = |dose: usize, not_counted: Option<String>| FindingRow {
+            point: vec![("dose".to_owned(), dose.to_string())],
+            gap: Some(0.01),
+            not_counted,
+            ..FindingRow::default()
+        };
+        let figures = |of: &dyn Fn(usize) -> Option<String>| {
+            let findings = (0..3).map(|dose| row(dose, of(dose))).collect();
+            let axes = vec!["dose".to_owned()];
+            responses(&ReportData { findings, axes, ..ReportData::default() }).figures.len()
+        };
+        assert_eq!(figures(&|_| None), 1);
+        assert_eq!(figures(&|dose| (dose > 0).then(|| format!("a repetition: {dose}"))), 0);
+    }
+}

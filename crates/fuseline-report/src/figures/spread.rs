@@ -47,7 +47,7 @@ fn figure(place: usize, unit: &str, spreads: &[&Spread]) -> Option<Figure> {
     let rows: Vec<(String, Vec<(String, f64)>)> = spreads
         .iter()
         .map(|spread| (point_values(&spread.point), finite(spread)))
-        .filter(|(_, gaps)| gaps.iter().any(|(_, gap)| *gap != 0.0))
+        .filter(|(_, gaps)| gaps.iter().any(|(_, gap)| gap.abs() > 1e-12))
         .collect();
     if rows.is_empty() {
         return None;
@@ -115,4 +115,21 @@ fn figure(place: usize, unit: &str, spreads: &[&Spread]) -> Option<Figure> {
         height: bottom + 44.0,
         shapes,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nothing_but_rounding_has_no_row() {
+        let spread = |rule: &str, gap: f64| Spread {
+            point: vec![("rule".to_owned(), rule.to_owned())],
+            unit: "fold".to_owned(),
+            gaps: vec![("0".to_owned(), gap), ("1".to_owned(), -gap)],
+        };
+        let spreads = vec![spread("mean", 1.1e-16), spread("lr", 0.02)];
+        let drawn = super::spreads(&ReportData { spreads, ..ReportData::default() });
+        assert_eq!(drawn.figures[0].description, "lr: mean 0 pp, 1 of 2 below 0");
+    }
 }

@@ -59,7 +59,7 @@ fn figure(place: usize, by: &str, rows: &[&Subgroup], alpha: f64) -> Option<Figu
             condition = Some(&of.point);
             let name = point_values(&of.point);
             stripes.push(rectangle("stripe", 0.0, y, WIDTH, ROW));
-            drawn.push(cut_label("heading", Anchor::Start, (8.0, y + 15.0), &name, 60));
+            drawn.push(cut_label("heading halo", Anchor::Start, (8.0, y + 15.0), &name, 60));
             y += ROW;
         }
         let middle = y + ROW / 2.0;
@@ -76,7 +76,7 @@ fn figure(place: usize, by: &str, rows: &[&Subgroup], alpha: f64) -> Option<Figu
     }
     shapes.push(line("zero", scale.at(0.0), top, scale.at(0.0), bottom));
     shapes.extend(drawn);
-    shapes.push(cut_label("heading", Anchor::Start, (8.0, 16.0), &format!("by {by}"), 60));
+    shapes.push(cut_label("heading halo", Anchor::Start, (8.0, 16.0), &format!("by {by}"), 60));
     for (x, text) in [(RIGHT + 18.0, "gap [interval], pp"), (WIDTH - 8.0, "p adjusted")] {
         let anchor = if x > WIDTH - 20.0 { Anchor::End } else { Anchor::Start };
         shapes.push(label("small heading", anchor, x, top - 8.0, text));
@@ -114,7 +114,7 @@ fn row(of: &Subgroup, y: f64, scale: &Scale, alpha: f64) -> Vec<Element> {
     let (Some(gap), None) = (gap, &of.not_testable) else {
         let reason = of.not_testable.clone().unwrap_or_default();
         let text = format!("not testable: {reason}");
-        shapes.push(cut_label("muted", Anchor::Start, (LEFT + 8.0, y + 4.0), &text, 84));
+        shapes.push(cut_label("muted halo", Anchor::Start, (LEFT + 8.0, y + 4.0), &text, 84));
         return shapes;
     };
     if let [Some(low), Some(high)] = of.gap_adjusted {

@@ -16,12 +16,13 @@ const LINES_IN_SIGHT: usize = 24;
 
 /// The header of the page.
 pub fn first_screen(data: &ReportData, answer: &Answer, arrangement: &Arrangement) -> Element {
+    let eyebrow = match data.asked.workflow.as_str() {
+        // Said by the heading.
+        workflow if workflow == title(data) => "fuseline report".to_owned(),
+        workflow => format!("fuseline report · {workflow}"),
+    };
     let mut header = element("header")
-        .child(
-            element("p")
-                .class("eyebrow")
-                .text(format!("fuseline report · {}", data.asked.workflow)),
-        )
+        .child(element("p").class("eyebrow").text(eyebrow))
         .child(element("h1").text(title(data)));
     if let Some(description) = &data.asked.description {
         header = header.child(element("p").class("lead").text(description.clone()));

@@ -21,7 +21,7 @@ const STYLE: &str = include_str!("../assets/report.css");
 const SCRIPT: &str = include_str!("../assets/report.js");
 /// SHA-256 of the script in base64: the policy below lets no other script run. A test keeps it
 /// fresh.
-pub const SCRIPT_DIGEST: &str = "uEvN1wqcaP5IQDQNFRJZqTmVaq6tQVmbZ0vWXDTEgjo=";
+pub const SCRIPT_DIGEST: &str = "yVS0PDsnu/KzlQ2XFUh2B2zAq3Ndc5DWK87wCE68cp4=";
 /// More panels than this start folded.
 const PANELS_IN_SIGHT: usize = 40;
 /// Of more gaps than this the largest are in sight, and all of them folded.
@@ -185,7 +185,7 @@ fn cautions(data: &ReportData) -> Option<Section> {
     };
     (!data.cautions.is_empty()).then(|| {
         section("Cautions")
-            .child(caption("What the stages say of their results. Read the numbers with it."))
+            .child(caption("What the stages say of their results. Read the numbers with them."))
             .child(element("ul").class("prose").children(data.cautions.iter().map(line)))
     })
 }
@@ -268,12 +268,19 @@ fn nulls(data: &ReportData, panels: Vec<Figure>, unmoved: &[String]) -> Option<S
     } else {
         panels_shown
     };
+    let positive = data.findings.iter().any(|row| row.control == Control::Positive);
+    let ranges = match panels.len() {
+        1 => "",
+        _ if positive => {
+            " Panels of positive controls have one range, all others one of their own."
+        }
+        _ => " All panels have one range.",
+    };
     Some(
         section("Null distributions")
             .child(caption(&format!(
                 "{}{} under each permutation, as a histogram; the line is the value observed under \
-                 Clean-Q. Panels of positive controls have one range, all others one of their own. The \
-                 p-value is the raw one, before adjustment.",
+                 Clean-Q.{ranges} The p-value is the raw one, before adjustment.",
                 unit.subject(),
                 if unit == Unit::Points { " (%)" } else { "" }
             )))

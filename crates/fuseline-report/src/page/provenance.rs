@@ -9,6 +9,9 @@ use crate::markup::{Element, element};
 /// Longer lists are left out on paper: digests are not retyped, and the file has them.
 const ROWS_ON_PAPER: usize = 40;
 
+/// Rows of a list, each its cells.
+type Rows = Vec<Vec<String>>;
+
 /// The section: the drawing of the stages in sight, lists folded.
 pub fn provenance(data: &ReportData) -> Section {
     let origin = &data.provenance;
@@ -25,7 +28,7 @@ pub fn provenance(data: &ReportData) -> Section {
         ("seed".to_owned(), data.asked.seed.to_string()),
     ];
     let pairs = asked.into_iter().chain(data.asked.params.iter().cloned());
-    let plugins: Vec<Vec<String>> = origin
+    let plugins: Rows = origin
         .plugins
         .iter()
         .map(|plugin| {
@@ -33,14 +36,14 @@ pub fn provenance(data: &ReportData) -> Section {
             vec![plugin.id.clone(), version.to_owned(), plugin.digest.clone()]
         })
         .collect();
-    let models: Vec<Vec<String>> = origin
+    let models: Rows = origin
         .models
         .iter()
         .map(|model| vec![point_values(&model.point), model.digest.clone()])
         .collect();
-    let inputs: Vec<Vec<String>> =
+    let inputs: Rows =
         origin.inputs.iter().map(|(name, digest)| vec![name.clone(), digest.clone()]).collect();
-    let files: Vec<Vec<String>> = origin
+    let files: Rows = origin
         .all_files()
         .iter()
         .map(|file| {
@@ -52,32 +55,25 @@ pub fn provenance(data: &ReportData) -> Section {
     if let Some(run) = &origin.run {
         part = part.child(caption(&run_in_words(run)));
     }
-    let environment: Vec<Vec<String>> =
-        origin.environment.iter().map(|line| vec![line.clone()]).collect();
-    if !environment.is_empty() {
-        part = part.child(folded("Rules and programs", &["ran under"], environment));
-    }
-    part.child(folded(
-        "What was asked",
-        &["name", "value"],
-        pairs.map(|(a, b)| vec![a, b]).collect(),
-    ))
-    .child(folded(
-        &format!("{} read", counted(files.len(), "file")),
-        &["file", "part", "read by", "size", "digest"],
-        files,
-    ))
-    .child(folded(&counted(inputs.len(), "source artifact"), &["artifact", "digest"], inputs))
-    .child(folded(
-        &counted(plugins.len(), "plugin"),
-        &["fusion rule", "version", "digest"],
-        plugins,
-    ))
-    .children(
-        Some(models).filter(|models| !models.is_empty()).map(|models| {
-            folded(&counted(models.len(), "frozen model"), &["point", "digest"], models)
-        }),
-    )
+    let environment: Rows = origin.environment.iter().map(|line| vec![line.clone()]).collect();
+    let asked: Rows = pairs.map(|(name, value)| vec![name, value]).collect();
+    let read = ["file", "part", "read by", "size", "digest"];
+    let [files_read, sources, rules, frozen] = [
+        format!("{} read", counted(files.len(), "file")),
+        counted(inputs.len(), "source artifact"),
+        counted(plugins.len(), "plugin"),
+        counted(models.len(), "frozen model"),
+    ];
+    let lists: [(&str, &[&str], Rows); 6] = [
+        ("Rules and programs", &["ran under"], environment),
+        ("What was asked", &["name", "value"], asked),
+        (&files_read, &read, files),
+        (&sources, &["artifact", "digest"], inputs),
+        (&rules, &["fusion rule", "version", "digest"], plugins),
+        (&frozen, &["point", "digest"], models),
+    ];
+    let lists = lists.into_iter().filter(|(.., rows)| !rows.is_empty());
+    part.children(lists.map(|(heading, columns, rows)| folded(heading, columns, rows)))
 }
 
 /// When the run was, how long it took, and where.
@@ -92,7 +88,7 @@ fn run_in_words(run: &RunUsed) -> String {
     )
 }
 
-fn folded(heading: &str, columns: &[&str], rows: Vec<Vec<String>>) -> Element {
+fn folded(heading: &str, columns: &[&str], rows: Rows) -> Element {
     let heads = columns.iter().map(|column| element("th").attr("scope", "col").text(*column));
     let long = rows.len() > ROWS_ON_PAPER;
     let lines = rows

@@ -19,7 +19,7 @@ pub fn data(title: &str, diagnosis: &Diagnosis, settings: &Settings) -> report::
     report::ReportData {
         title: title.to_owned(),
         asked: report::Asked {
-            workflow: "diagnose".to_owned(),
+            workflow: "Frozen model".to_owned(),
             seed: diagnosis.seed,
             ..report::Asked::default()
         },

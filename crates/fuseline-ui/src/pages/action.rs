@@ -12,6 +12,7 @@ use fuseline_report::markup::{Element, element};
 use serde::Deserialize;
 
 use crate::action_list::{ended_name, started_name};
+use crate::deferred::Reading;
 use crate::event_log::{Line, Started};
 use crate::format::{bytes, count, cut, duration};
 use crate::frame::{self, Page, facts, link, page, plain, section, state, table};
@@ -47,7 +48,16 @@ pub async fn ended(
         Ok(action) => action,
         Err(problem) => return unreadable(&problem),
     };
-    let read = tokio::task::spawn_blocking(move || answer(&app.cache, &index, number, &action));
+    let job = match action.key {
+        None => Some(Ok(Arc::new(None))),
+        Some(key) => {
+            let reading = app.clone();
+            let find = move || find_job(&reading.cache, &key).map_err(|error| error.with_cause());
+            app.jobs.get(&key, find).await
+        }
+    };
+    let read =
+        tokio::task::spawn_blocking(move || answer(&app.cache, &index, number, &action, job));
     read.await.unwrap_or_else(|_| unreadable("The action could not be read."))
 }
 
@@ -56,6 +66,7 @@ fn answer(
     index: &ManifestIndex,
     number: usize,
     action: &ManifestAction,
+    job: Option<Reading<Option<Job>>>,
 ) -> Response {
     let run = &index.head.run;
     let name = index.state(number).map_or("skipped", ended_name);
@@ -85,12 +96,16 @@ fn answer(
         page = page.child(section("What is wrong").child(element("pre").text(cut(error, 20_000))));
     }
     page = page.children(log_section(cache, run, &action.action, action.error.is_some()));
-    let job = action.key.as_ref().and_then(|key| find_job(cache, key).ok().flatten());
-    if let Some(job) = &job {
+    if job.is_none() {
+        page = page.waits("What it read is looked for in the runs of the cache.");
+    }
+    let job = job.and_then(Result::ok);
+    let job = job.as_deref().and_then(Option::as_ref);
+    if let Some(job) = job {
         page = page.child(inputs(index, job));
     }
     page = page.children(outputs(cache, index, number, action));
-    if let Some(job) = &job {
+    if let Some(job) = job {
         let fields = job.fields().iter().filter(|(name, _)| !name.starts_with("inputs."));
         let rows = fields.map(|(name, value)| {
             vec![plain(cut(name, 120)), element("code").text(cut(value, 400))]

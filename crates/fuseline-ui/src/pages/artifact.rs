@@ -198,6 +198,7 @@ fn summary_row(column: &ColumnSummary) -> Vec<Element> {
         values => {
             cells.extend([(); 4].map(|()| plain("")));
             cells.push(plain(match values {
+                Values::Texts(Some((0, _))) => "no value".to_owned(),
                 Values::Texts(Some((different, frequent))) => {
                     let frequent: Vec<String> = frequent
                         .iter()

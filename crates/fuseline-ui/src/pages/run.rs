@@ -27,6 +27,8 @@ const FAILURES: usize = 20;
 const IN_FLIGHT: usize = 20;
 /// Values of parameters are cut after this many letters.
 const VALUE: usize = 200;
+/// Actions of a stage whose results are shown.
+const RESULTS: usize = 4;
 /// Cautions and warnings that are shown.
 const CAUTIONS: usize = 30;
 
@@ -194,10 +196,16 @@ fn begin(workflow: &str, run: &str) -> Page {
 fn failures(run: &str, rows: Vec<Row>, total: usize) -> Element {
     let heading = format!("Failed: {}", counted(total, "action"));
     let shown = rows.len();
+    // One cause fails many actions: what it said stands below the first of them.
+    let mut before = String::new();
     let list = element("ul").class("failures").children(rows.into_iter().map(|row| {
-        element("li")
-            .child(link(row.address, cut(&row.name, 300)))
-            .child(element("pre").text(cut(&excerpt(&row.note), 2000)))
+        let item = element("li").child(link(row.address, cut(&row.name, 300)));
+        let note = cut(&excerpt(&row.note), 2000);
+        if note == before {
+            return item.text(": the same");
+        }
+        before.clone_from(&note);
+        item.child(element("pre").text(note))
     }));
     let section = section(&heading).child(list);
     match total > shown {
@@ -226,18 +234,23 @@ fn results(index: &ManifestIndex, graph: Option<&RunGraph>) -> Option<Element> {
     for (number, stage) in stages {
         let ports = stage.outputs.iter().enumerate();
         for (output, (_, kind)) in ports.filter(|(_, (_, kind))| kinds.contains(&kind.as_str())) {
-            for action in index.numbers(Some(number), None).take(4) {
+            let (run, total) = (&index.head.run, index.numbers(Some(number), None).count());
+            for action in index.numbers(Some(number), None).take(RESULTS) {
                 let Some(Ok(made)) = index.action(action) else { continue };
                 if made.outputs.len() > output {
-                    let address =
-                        format!("/runs/{}/actions/{action}/outputs/{output}", index.head.run);
+                    let address = format!("/runs/{run}/actions/{action}/outputs/{output}");
                     let name = format!("{kind}: {}", cut(&made.action, 120));
                     items.push(element("li").child(link(address, name)));
                 }
             }
+            if total > RESULTS {
+                let name =
+                    format!("{kind}: {} more of {}", count(total - RESULTS), cut(&stage.name, 120));
+                let address = format!("/runs/{run}/stages/{}", number.0);
+                items.push(element("li").child(link(address, name)));
+            }
         }
     }
-    items.truncate(8);
     (!items.is_empty()).then(|| section("Results").child(element("ul").children(items)))
 }
 

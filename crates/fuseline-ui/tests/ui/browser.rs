@@ -5,9 +5,13 @@ use std::fs::File;
 use std::io::Write;
 
 use crate::site::{Site, action_lines, first_line, manifest};
+use fuseline_artifact::{Finding, Findings, Typed as _};
+use fuseline_cache::{ActionRecord, OutputRecord};
+use fuseline_report::ReportData;
 use fuseline_tests::axe::{axe, violations};
 use fuseline_tests::devtools::{Browser, Page};
 use fuseline_tests::{Need, skip};
+use fuseline_workflow::StageIndex;
 use serde_json::Value;
 
 const RUN: &str = "1800000000000000001-7";
@@ -31,8 +35,19 @@ fn every_page_is_quiet_fits_a_phone_and_can_be_used_by_the_keyboard() {
     let script = axe();
     let site = Site::new();
     let other = "1800000000000000002-7";
-    for run in [RUN, other] {
+    for (run, gap) in [(RUN, 0.02), (other, 0.05)] {
         let mut manifest = manifest(run, 120);
+        manifest.stages[StageIndex(0)].outputs[0].1 = "findings".to_owned();
+        let row = Finding { gap, point: vec!["lr".to_owned()], ..Finding::default() };
+        let findings = Findings {
+            axes: vec!["rule".to_owned()],
+            modalities: Vec::new(),
+            settings: Vec::new(),
+            group_counts: None,
+            rows: vec![row],
+        };
+        let bytes = findings.into_artifact().unwrap().encode().unwrap();
+        manifest.actions[0].outputs = vec![site.cache.put_object(&bytes).unwrap()];
         manifest.actions[3].state = "failed".to_owned();
         manifest.actions[3].error = Some("it broke".to_owned());
         manifest.params.insert("folds".to_owned(), run.into());
@@ -48,13 +63,22 @@ fn every_page_is_quiet_fits_a_phone_and_can_be_used_by_the_keyboard() {
         format!("/runs/{RUN}"),
         format!("/runs/{RUN}/stages/0"),
         format!("/runs/{RUN}/actions/3"),
+        format!("/runs/{RUN}/actions/0/outputs/0"),
+        format!("/runs/{RUN}/actions/1/outputs/0"),
+        format!("/runs/{RUN}/failed"),
         format!("/compare?run={RUN}&run={other}"),
         "/cache".to_owned(),
         "/nowhere".to_owned(),
     ];
     for path in &paths {
         page.go(&format!("{}{path}", origin(&site)));
-        page.settle();
+        let waits = "String(document.querySelector('[data-again]') !== null)";
+        while text(&mut page, waits) == "true" {
+            page.settle();
+        }
+        if path.starts_with("/compare") {
+            assert_eq!(text(&mut page, "document.querySelector('svg .halo').textContent"), "lr");
+        }
         let faults = text(
             &mut page,
             "Array.from(document.querySelectorAll('a,button,input,[role=region]')).filter(e => {
@@ -87,6 +111,43 @@ fn every_page_is_quiet_fits_a_phone_and_can_be_used_by_the_keyboard() {
     let foreign: Vec<String> =
         page.requests().into_iter().filter(|request| !request.contains(&origin(&site))).collect();
     assert_eq!(foreign, Vec::<String>::new());
+}
+
+#[test]
+fn a_report_out_of_the_cache_runs_its_script_and_nothing_else() {
+    let Some(mut browser) = Browser::start() else {
+        return skip(Need::Browser, "chromium is not installed");
+    };
+    let site = Site::new();
+    let rows = || (0..9).map(|_| fuseline_report::FindingRow::default());
+    let data = ReportData { findings: rows().collect(), ..ReportData::default() };
+    let html = fuseline_report::html(&data);
+    let digest = site.cache.put_object(html.as_bytes()).unwrap();
+    let mut run = manifest(RUN, 1);
+    run.stages[StageIndex(0)].outputs[0].1 = "report".to_owned();
+    run.actions[0].outputs = vec![digest];
+    let output = OutputRecord {
+        port: "main".to_owned(),
+        kind: "report".to_owned(),
+        digest,
+        size: html.len() as u64,
+        media_type: Some("text/html".to_owned()),
+    };
+    let record = ActionRecord { outputs: vec![output], ..ActionRecord::default() };
+    site.cache.put_action(&run.actions[0].key.unwrap(), &record).unwrap();
+    site.end(&run);
+    let mut page = browser.open_address(&site.address);
+    page.wait_for_loads(2);
+    let address = format!("{}/runs/{RUN}/actions/0/outputs/0", origin(&site));
+    page.go(&address);
+    page.go(&format!("{address}/raw"));
+    let count = text(&mut page, "document.getElementById('filter-count').textContent");
+    assert_eq!(count, "9 of 9 rows");
+    assert_eq!(page.complaints(), Vec::<String>::new());
+    page.evaluate("document.body.appendChild(document.createElement('script')).text = 'done = 1'");
+    assert_eq!(text(&mut page, "typeof done"), "undefined");
+    let refused = page.complaints();
+    assert!(refused.iter().all(|said| said.contains("script-src")), "{refused:?}");
 }
 
 #[test]

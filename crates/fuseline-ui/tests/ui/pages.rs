@@ -9,7 +9,7 @@ use crate::site::{Answer, Site, action_lines, first_line, manifest};
 use fuseline_artifact::{Cohort, Typed as _};
 use fuseline_cache::{ActionRecord, OutputRecord};
 use fuseline_engine::ManifestStage;
-use fuseline_workflow::IndexVec;
+use fuseline_workflow::{IndexVec, StageIndex};
 
 const RUN: &str = "1800000000000000001-7";
 
@@ -138,14 +138,39 @@ fn pages_tell_of_a_run_what_its_manifest_says() {
     site.get(&stage).has("fold=99]").lacks("fold=100]").has("Page 1 of 3").has(">Next</a>");
     site.get(&format!("{stage}?page=3")).has("fold=249]").lacks("fold=199]").lacks(">Next</a>");
     site.get(&format!("{stage}?state=failed")).has("fold=7]").lacks("fold=8]");
-    let action = site.get(&format!("/runs/{RUN}/actions/7"));
+    let action = site.whole(&format!("/runs/{RUN}/actions/7"));
     action.has("no such column").has("fusion[rule=lr,quality=margin,fold=7]");
     action.lacks("It said nothing");
-    site.get(&format!("/runs/{RUN}/actions/8")).has("with.permutations 1000 -&gt; 2000");
-    site.get(&format!("/runs/{RUN}/actions/9")).has("its key has a record in the cache");
+    site.whole(&format!("/runs/{RUN}/actions/8")).has("with.permutations 1000 -&gt; 2000");
+    site.whole(&format!("/runs/{RUN}/actions/9")).has("its key has a record in the cache");
     site.whole("/cache").has("What it holds").has("it would remove nothing");
     site.get("/cache").has(&site.cache.folder().display().to_string());
     site.get(&format!("/runs/{RUN}/actions/8/outputs/0")).has("no longer in the cache");
+}
+
+#[test]
+fn results_of_many_points_say_how_many_more_there_are_and_where() {
+    let site = Site::new();
+    let mut run = manifest(RUN, 30);
+    run.stages[StageIndex(0)].outputs[0].1 = "findings".to_owned();
+    site.end(&run);
+    let page = site.whole(&format!("/runs/{RUN}"));
+    page.has(&format!("/runs/{RUN}/actions/3/outputs/0")).lacks("actions/4/outputs");
+    page.has(&format!("<a href=\"/runs/{RUN}/stages/0\">findings: 26 more of fusion</a>"));
+}
+
+#[test]
+fn what_many_failed_actions_said_alike_stands_there_once() {
+    let site = Site::new();
+    let mut run = manifest(RUN, 4);
+    for (number, error) in [(0, "no memory"), (1, "no memory"), (2, "no file"), (3, "no memory")] {
+        run.actions[number].state = "failed".to_owned();
+        run.actions[number].error = Some(error.to_owned());
+    }
+    site.end(&run);
+    let page = site.whole(&format!("/runs/{RUN}"));
+    assert_eq!(page.body().matches("<pre>no memory</pre>").count(), 2);
+    assert_eq!(page.body().matches("</a>: the same").count(), 1);
 }
 
 #[test]
