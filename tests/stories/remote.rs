@@ -42,7 +42,9 @@ impl<'b> Machine<'b> {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.lab.command(arguments);
-        command.env("FUSELINE_REMOTE", &self.remote).env("FUSELINE_REMOTE_TIMEOUT", "1s");
+        // A server of others answers when it can.
+        let timeout = if matches!(self.server, Server::At(_)) { "20s" } else { "1s" };
+        command.env("FUSELINE_REMOTE", &self.remote).env("FUSELINE_REMOTE_TIMEOUT", timeout);
         match self.server {
             Server::None => {}
             Server::Bucket(bucket) => bucket.offer_to(&mut command),
