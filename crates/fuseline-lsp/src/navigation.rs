@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use lsp_types as lsp;
 
+use crate::position::Encoding;
 use crate::project::{Occurrence, Symbol};
 use crate::server::View;
 use crate::source::Source;
@@ -109,17 +110,17 @@ pub(crate) fn rename(
     position: lsp::Position,
     name: &str,
 ) -> Result<Renaming, String> {
-    let mut changes: BTreeMap<&Path, (&View<'_>, &Source, BTreeSet<(usize, usize)>)> =
-        BTreeMap::new();
+    let mut changes: BTreeMap<&Path, (&Source, BTreeSet<(usize, usize)>)> = BTreeMap::new();
+    let mut encoding = Encoding::Utf16;
     for view in views {
         let offset = view.source().offset(position, view.encoding);
         let Some(found) = renamed(view, offset) else { continue };
         let all = view.occurrences();
         check_name(&found.symbol, name, &all)?;
+        encoding = view.encoding;
         for found in all.into_iter().filter(|other| other.symbol == found.symbol) {
             let file = &view.project.files[found.file];
-            let (_, _, spans) =
-                changes.entry(&file.path).or_insert_with(|| (view, file, BTreeSet::new()));
+            let (_, spans) = changes.entry(&file.path).or_insert_with(|| (file, BTreeSet::new()));
             spans.insert((found.span.start, found.span.end));
         }
     }
@@ -127,16 +128,14 @@ pub(crate) fn rename(
         return Err("there is no stage, axis, param or field here".to_owned());
     }
     let (mut edits, mut texts) = (Vec::new(), Vec::new());
-    for (path, (view, file, spans)) in changes {
+    for (path, (file, spans)) in changes {
         let Some(uri) = uri::from_path(path) else { continue };
         let mut text = file.text.to_string();
         spans.iter().rev().for_each(|(start, end)| text.replace_range(*start..*end, name));
         texts.push((path.to_owned(), text.into()));
         let edit = |(start, end)| {
-            lsp::OneOf::Left(lsp::TextEdit::new(
-                file.range(&(start..end), view.encoding),
-                name.to_owned(),
-            ))
+            let range = file.range(&(start..end), encoding);
+            lsp::OneOf::Left(lsp::TextEdit::new(range, name.to_owned()))
         };
         edits.push(lsp::TextDocumentEdit {
             text_document: lsp::OptionalVersionedTextDocumentIdentifier { uri, version: None },
