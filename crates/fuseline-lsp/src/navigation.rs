@@ -104,13 +104,16 @@ pub(crate) struct Renaming {
     pub texts: Vec<(PathBuf, Arc<str>)>,
 }
 
+/// A file, and the bytes in it at which a name stands.
+type Places<'f> = (&'f Source, BTreeSet<(usize, usize)>);
+
 /// Renames every occurrence of a name, in all files of all workflows that the file belongs to.
 pub(crate) fn rename(
     views: &[View<'_>],
     position: lsp::Position,
     name: &str,
 ) -> Result<Renaming, String> {
-    let mut changes: BTreeMap<&Path, (&Source, BTreeSet<(usize, usize)>)> = BTreeMap::new();
+    let mut changes: BTreeMap<&Path, Places<'_>> = BTreeMap::new();
     let mut encoding = Encoding::Utf16;
     for view in views {
         let offset = view.source().offset(position, view.encoding);
