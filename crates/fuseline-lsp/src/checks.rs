@@ -22,6 +22,7 @@ const DEBOUNCE: Duration = Duration::from_millis(8);
 const MAX_DELAY: Duration = Duration::from_millis(40);
 
 /// A workflow to check.
+#[derive(Clone)]
 pub(crate) struct Job {
     pub root: PathBuf,
     /// Number of the state of the texts; a higher one is newer.

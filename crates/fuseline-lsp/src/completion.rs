@@ -282,6 +282,11 @@ impl<'a> Completer<'a> {
         found
     }
 
+    fn names_axes(&self, stage: &str, path: &[&str]) -> bool {
+        let schemas = self.option_schemas(stage, path);
+        schemas.iter().any(|(root, schema)| schema::names_axes(root, schema))
+    }
+
     /// Keys of an axis: points of the one it is within, or what makes it such.
     fn axis_keys(&mut self, axis: &str, others: &[String], has_colon: bool) {
         match self.project.axis(axis).and_then(outer_axis).map(|outer| outer.text.clone()) {
@@ -578,7 +583,7 @@ impl<'a> Completer<'a> {
                     self.offer(Offer::new(&label, lsp::CompletionItemKind::ENUM_MEMBER));
                 }
             }
-            ["families" | "repeats" | "replicates" | "axis" | "pool"] => {
+            [_] if self.names_axes(stage, path) => {
                 let axes: Vec<_> = self.project.axes().map(|(_, axis)| axis.key.clone()).collect();
                 let given = items.unwrap_or_default();
                 for axis in axes.iter().filter(|axis| !given.contains(axis)) {

@@ -3,7 +3,7 @@
 //! Knows the Language Server Protocol, texts that are not saved, and cursors in texts that do not
 //! parse. It has no checks of its own: diagnostics are those of [`fuseline::OpenStudy::check`],
 //! verbatim. Start at [`serve`]. **Invariant:** no text of a client stops the server, and no check
-//! delays an answer to a client.
+//! delays an answer to a client, but for those of a rename.
 
 mod actions;
 mod checks;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fuseline_workflow::{Catalogue, KindSpec, Workflow};
 
+use crate::schema_walk;
 use crate::source::{Reference, Source, Word, expression_names, expressions};
 use crate::syntax::{Data, Entry, Node, Scalar};
 
@@ -48,14 +49,6 @@ pub(crate) struct Occurrence {
     pub span: Range<usize>,
     pub is_definition: bool,
 }
-
-/// Options that name axes: as text, in a list, or as the keys of a mapping whose values are labels.
-const AXIS_OPTIONS: [&str; 6] =
-    ["families", "repeats", "replicates", "axis", "pool", "without_quality"];
-
-/// Keys under `with:` that hold the rest of `AXIS_OPTIONS`' meaning: each key is an axis and each
-/// value a label.
-const LABEL_OPTION: &str = "without_quality";
 
 /// Keys of an axis whose points are within those of another, or take one element of several lists.
 pub(crate) const WITHIN: &str = "within";
@@ -263,8 +256,8 @@ impl Project {
     }
 
     /// Every place where something is named, file by file.
-    pub fn occurrences(&self) -> Vec<Occurrence> {
-        let mut found = Occurrences { project: self, file: 0, found: Vec::new() };
+    pub fn occurrences(&self, catalogue: &Catalogue) -> Vec<Occurrence> {
+        let mut found = Occurrences { project: self, catalogue, file: 0, found: Vec::new() };
         for file in 0..self.files.len() {
             found.file = file;
             found.read(&self.files[file]);
@@ -273,8 +266,13 @@ impl Project {
     }
 
     /// Symbol at a byte of a file.
-    pub fn symbol_at(&self, file: usize, offset: usize) -> Option<Occurrence> {
-        let all = self.occurrences();
+    pub fn symbol_at(
+        &self,
+        catalogue: &Catalogue,
+        file: usize,
+        offset: usize,
+    ) -> Option<Occurrence> {
+        let all = self.occurrences(catalogue);
         let mut here = all.into_iter().filter(|found| {
             found.file == file && found.span.start <= offset && offset <= found.span.end
         });
@@ -297,6 +295,7 @@ fn distinct(texts: impl IntoIterator<Item = String>) -> Vec<String> {
 
 struct Occurrences<'p> {
     project: &'p Project,
+    catalogue: &'p Catalogue,
     file: usize,
     found: Vec<Occurrence>,
 }
@@ -386,13 +385,20 @@ impl Occurrences<'_> {
             references(&input.value).into_iter().for_each(|scalar| self.reference(scalar));
         }
         let options = stage.with().map(Node::entries).unwrap_or_default();
-        for option in options.iter().filter(|option| AXIS_OPTIONS.contains(&option.key.as_str())) {
+        let kinds = self.project.kinds(stage, self.catalogue);
+        let names_axes = |option: &&Entry| {
+            kinds.iter().any(|kind| {
+                let schemas = schema_walk::at(&kind.options, &[&option.key]);
+                schemas.iter().any(|schema| schema_walk::names_axes(&kind.options, schema))
+            })
+        };
+        for option in options.iter().filter(names_axes) {
             for scalar in references(&option.value) {
                 if self.project.axis(&scalar.text).is_some() {
                     self.name(Symbol::Axis, &Word::whole(scalar), false);
                 }
             }
-            for entry in option.value.entries().iter().filter(|_| option.key == LABEL_OPTION) {
+            for entry in option.value.entries() {
                 self.name(Symbol::Axis, &Word::key(entry), false);
                 if let Some(label) = entry.value.scalar() {
                     let symbol = Symbol::Point(entry.key.clone(), label.text.clone());

@@ -63,6 +63,12 @@ pub(crate) fn at<'s>(root: &'s Value, path: &[&str]) -> Vec<&'s Value> {
     schemas
 }
 
+/// True if a value names axes: as a text, in a list, or as the keys of a mapping to labels.
+pub(crate) fn names_axes(root: &Value, schema: &Value) -> bool {
+    let marked = |fields: &Map<String, Value>| fields.get("format").is_some_and(|of| of == "axis");
+    branches(root, schema).into_iter().any(marked)
+}
+
 /// A key that a mapping may have.
 #[derive(Debug, Clone)]
 pub(crate) struct Key<'s> {

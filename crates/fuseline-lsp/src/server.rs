@@ -19,9 +19,10 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::checks::{Job, Looked, Outcome, StageCounts, Worker, check, look};
+use crate::diagnostics::Found;
 use crate::documents::Documents;
 use crate::position::Encoding;
-use crate::project::{Project, RuleName};
+use crate::project::{Occurrence, Project, RuleName};
 use crate::settings::Settings;
 use crate::source::Source;
 use crate::{actions, completion, hints, hover, navigation, outline, uri};
@@ -55,6 +56,16 @@ pub(crate) struct View<'a> {
 impl View<'_> {
     pub fn source(&self) -> &Source {
         &self.project.files[self.file]
+    }
+
+    /// Every place where something is named, file by file.
+    pub fn occurrences(&self) -> Vec<Occurrence> {
+        self.project.occurrences(self.kinds.catalogue())
+    }
+
+    /// The name at a byte of the file.
+    pub fn symbol_at(&self, offset: usize) -> Option<Occurrence> {
+        self.project.symbol_at(self.kinds.catalogue(), self.file, offset)
     }
 
     pub fn range(&self, span: &std::ops::Range<usize>) -> lsp::Range {
@@ -171,6 +182,7 @@ struct Server<'c> {
     published: BTreeSet<PathBuf>,
     revision: u64,
     requests_sent: i32,
+    context: Arc<OpenContext>,
     kinds: Arc<Kinds>,
     schema: OnceLock<Value>,
     checks: Worker<Outcome>,
@@ -226,6 +238,7 @@ impl<'c> Server<'c> {
             revision: 0,
             requests_sent: 0,
             kinds: context.kinds(),
+            context,
             schema: OnceLock::new(),
             checks: Worker::start("checks", move |job| check(job, &for_checks))
                 .map_err(ServerError::Thread)?,
@@ -406,10 +419,17 @@ impl<'c> Server<'c> {
             ask::Rename::METHOD => {
                 let params: lsp::RenameParams = read(params)?;
                 let position = params.text_document_position.clone();
+                let failed = |message| (ErrorCode::RequestFailed, message);
                 let views = self.views(&position.text_document.uri);
-                let edits = navigation::rename(&views, position.position, &params.new_name)
-                    .map_err(|message| (ErrorCode::RequestFailed, message))?;
-                answer(&edits)
+                let renaming = navigation::rename(&views, position.position, &params.new_name)
+                    .map_err(failed)?;
+                let path = self.path(&position.text_document.uri);
+                match self.new_mistake(&path, &renaming.texts) {
+                    Some(mistake) => {
+                        Err(failed(format!("renamed so, the workflow has a mistake: {mistake}")))
+                    }
+                    None => answer(&renaming.edit),
+                }
             }
             ask::DocumentSymbolRequest::METHOD => {
                 let params: lsp::DocumentSymbolParams = read(params)?;
@@ -556,16 +576,37 @@ impl<'c> Server<'c> {
     }
 
     fn check(&mut self, root: PathBuf, is_settled: bool) {
-        let folder = first(&self.folders);
-        let study = self.settings.study(&root, &folder, self.documents.texts());
-        let (revision, encoding) = (self.revision, self.encoding);
-        let cache = self.settings.cache(&root, &folder);
-        self.roots.entry(root.clone()).or_default().wanted = revision;
+        self.roots.entry(root.clone()).or_default().wanted = self.revision;
+        let job = self.job(root, &[]);
         if is_settled {
-            let (root, study, cache) = (root.clone(), study.clone(), cache.clone());
-            self.looks.request(Job { root, revision, study, encoding, cache });
+            self.looks.request(job.clone());
         }
-        self.checks.request(Job { root, revision, study, encoding, cache });
+        self.checks.request(job);
+    }
+
+    /// A workflow to check, with further texts in the place of those that are open.
+    fn job(&self, root: PathBuf, texts: &[(PathBuf, Arc<str>)]) -> Job {
+        let folder = first(&self.folders);
+        let texts = self.documents.texts().chain(texts.iter().cloned());
+        let study = self.settings.study(&root, &folder, texts);
+        let cache = self.settings.cache(&root, &folder);
+        Job { root, revision: self.revision, study, encoding: self.encoding, cache }
+    }
+
+    /// The first mistake that the workflows of a file would have with other texts, and have not now.
+    fn new_mistake(&mut self, path: &Path, texts: &[(PathBuf, Arc<str>)]) -> Option<String> {
+        self.documents.roots_of(path).into_iter().find_map(|root| {
+            let before = check(self.job(root.clone(), &[]), &self.context);
+            let after = check(self.job(root, texts), &self.context);
+            after.found.iter().find_map(|new| {
+                let code = &new.diagnostic.code;
+                let count = |all: &[Found]| {
+                    all.iter().filter(|found| found.diagnostic.code == *code).count()
+                };
+                let is_new = count(&after.found) > count(&before.found);
+                is_new.then(|| new.diagnostic.message.clone())
+            })
+        })
     }
 
     /// Drops what is known of workflows to which no open file belongs.

@@ -239,6 +239,8 @@ fn over(
     found: &mut Vec<Diagnostic>,
 ) -> Option<Vec<AxisIndex>> {
     let items = node.sequence("`over`", found)?;
+    let is_given =
+        |axis: &str| items.iter().any(|item| item.text("", &mut Vec::new()) == Some(axis));
     let mut over: Vec<(AxisIndex, &Place)> = Vec::new();
     let mut whole = true;
     for item in items {
@@ -262,7 +264,11 @@ fn over(
             found.push(
                 Diagnostic::error(codes::UNKNOWN_AXIS, &item.place, message)
                     .hint("declare it under `axes:`".to_owned())
-                    .suggest(name, "axis", axes.iter().map(String::as_str)),
+                    .suggest(
+                        name,
+                        "axis",
+                        axes.iter().map(String::as_str).filter(|axis| !is_given(axis)),
+                    ),
             );
             continue;
         };

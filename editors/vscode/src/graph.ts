@@ -95,8 +95,7 @@ export function svg(graph: Graph, current: string | undefined): string {
   const nodes = graph.nodes.map((node) => {
     const { x, y } = place.get(node.name) ?? { x: 0, y: 0 };
     const marked = node.name === current ? " marked" : "";
-    const known = node.cached !== null && node.count !== null ? `, ${node.cached} cached` : "";
-    const actions = `${node.actions ?? ""}${known}`;
+    const actions = node.actions ?? "";
     const axes = node.over.join(" × ");
     const small = (text: string, y: number) =>
       `<text class="small" x="10" y="${y}">${escape(cut(text, LINE.small))}</text>`;

@@ -54,6 +54,9 @@ test("the server starts, checks a workflow and gives its graph", { timeout: 60_0
   assert.match(drawn, /class="node [a-z-]+ marked" data-stage="expert"/);
   assert.equal(drawn.split('class="edge').length - 1, graph.edges.length);
 
+  const cached = { ...graph.nodes[0], actions: "1 action, cached", cached: 1, count: 1 };
+  assert.match(page({ nodes: [cached], edges: [] }, undefined, "nonce"), />1 action, cached</);
+
   await connection.sendRequest("shutdown");
   await connection.sendNotification("exit");
   const code = await new Promise((resolve) => server.on("exit", resolve));

@@ -1,5 +1,7 @@
 //! The server's help with writing: completion, words, places, names, fixes.
 
+use std::path::Path;
+
 use fuseline_tests::{Lab, root};
 use serde_json::{Value, json};
 
@@ -404,6 +406,14 @@ fn hover_says_what_a_thing_is_and_what_it_comes_to() {
     assert_eq!(client.end().code(), Some(0));
 }
 
+/// Why a name at the beginning of a line cannot be changed.
+fn refused(client: &mut Client, path: &Path, text: &str, line: &str, name: &str) -> String {
+    let mut ask = at(path, text, line, 3);
+    ask["newName"] = name.into();
+    let id = client.request("textDocument/rename", ask);
+    client.answer(id)["error"]["message"].as_str().unwrap_or_default().to_owned()
+}
+
 #[test]
 fn names_lead_to_where_they_are_defined_and_change_wherever_they_stand() {
     let lab = Lab::new();
@@ -448,19 +458,30 @@ fn names_lead_to_where_they_are_defined_and_change_wherever_they_stand() {
     }
     for (name, refusal) in [
         ("2nd", "a name starts with a letter"),
-        ("fold", "there is a axis"),
+        ("fold", "there is an axis"),
         ("params", "meaning of its own"),
+        // What it is called says what it is.
+        ("channel", "known by its name"),
     ] {
-        let mut ask = at(&path, SMALL, "  modality:", 3);
-        ask["newName"] = name.into();
-        let id = client.request("textDocument/rename", ask);
-        let answer = client.answer(id);
-        let message = answer["error"]["message"].as_str().unwrap_or_default();
-        assert!(
-            message.contains(refusal.replace("a axis", "an axis").as_str()),
-            "{name}: {answer}"
-        );
+        let message = refused(&mut client, &path, SMALL, "  modality:", name);
+        assert!(message.contains(refusal), "{name}: {message}");
     }
+
+    // An option that names axes follows; where it is left out, its default names one.
+    let axes = "    with: { axes: [quality] }\n";
+    let repeats = "  repeats:\n    uses: diagnose.repeats\n    inputs: { findings: findings }\n";
+    let text = small("  report:\n", &format!("{repeats}{axes}  report:\n"));
+    client.replace(&path, 2, &text);
+    let mut ask = at(&path, &text, "  quality: [", 3);
+    ask["newName"] = "repeat".into();
+    let edit = client.ask("textDocument/rename", ask);
+    let text = edited(&text, &path, &edit);
+    let axes = axes.replace("quality", "repeat");
+    assert!(text.contains(&axes), "{text}");
+    let text = text.replacen(&axes, "", 1);
+    client.replace(&path, 3, &text);
+    let message = refused(&mut client, &path, &text, "  repeat: [", "again");
+    assert!(message.starts_with("renamed so, the workflow has a mistake: "), "{message}");
     assert_eq!(client.end().code(), Some(0));
 }
 

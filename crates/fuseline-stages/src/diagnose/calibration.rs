@@ -35,6 +35,7 @@ use crate::upstream;
 pub struct Calibration {
     /// The axis of the replicates.
     #[serde(default = "replicate")]
+    #[schemars(extend("format" = "axis"))]
     replicates: String,
     /// Levels of the test.
     #[serde(default = "levels")]

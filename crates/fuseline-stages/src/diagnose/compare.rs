@@ -30,9 +30,11 @@ use crate::{pool, upstream};
 #[serde(deny_unknown_fields)]
 pub struct Compare {
     /// The axis whose labels are compared, such as `rule`.
+    #[schemars(extend("format" = "axis"))]
     axis: String,
     /// Axes that are pooled.
     #[serde(default = "fold")]
+    #[schemars(extend("format" = "axis"))]
     pool: Vec<String>,
     /// Resamples of whole groups for the intervals.
     #[serde(default = "two_thousand")]

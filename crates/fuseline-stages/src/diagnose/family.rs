@@ -49,15 +49,17 @@ pub struct Family {
     /// adjusted within each of their labels. Left out, one family holds every label. Say it before
     /// looking at the results.
     #[serde(default)]
+    #[schemars(extend("format" = "axis"))]
     families: Vec<String>,
     /// Axes whose labels are repetitions of one condition, such as other splits or seeds: the first
     /// label is counted, the others are shown.
     #[serde(default)]
+    #[schemars(extend("format" = "axis"))]
     repeats: Vec<String>,
     /// The axis and its label that mean working without quality, such as `{ quality: constant }`:
     /// each finding then gets the balanced accuracy of the same rule refitted so.
     #[serde(default)]
-    #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+    #[schemars(extend("format" = "axis", "minProperties" = 1, "maxProperties" = 1))]
     without_quality: Option<BTreeMap<String, String>>,
 }
 

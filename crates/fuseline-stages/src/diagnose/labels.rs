@@ -31,6 +31,7 @@ use crate::upstream;
 pub struct Labels {
     /// The axis of the labels.
     #[serde(default = "label")]
+    #[schemars(extend("format" = "axis"))]
     axis: String,
 }
 

@@ -30,7 +30,7 @@ use crate::upstream;
 pub struct Repeats {
     /// The axes whose labels are repetitions.
     #[serde(default = "repeat")]
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1), extend("format" = "axis"))]
     axes: Vec<String>,
     /// Level at which unadjusted p-values of the repetitions are counted.
     #[serde(default = "five_percent")]

@@ -46,6 +46,7 @@ pub struct Subgroups {
     by: Vec<String>,
     /// Axes that are pooled.
     #[serde(default = "fold")]
+    #[schemars(extend("format" = "axis"))]
     pool: Vec<String>,
     /// Least tested examples of each class that a subgroup has.
     #[serde(default = "ten")]

@@ -325,14 +325,23 @@ impl Builder<'_> {
                     node.place = key_place.clone();
                 }
                 match entry_of(&key, entries, keys) {
-                    Some(first) => self.found.push(
-                        Diagnostic::error(
-                            codes::DUPLICATE_KEY,
-                            &key_place,
-                            format!("the key `{}` is given twice", crate::names::short(&key)),
-                        )
-                        .related(&first.key_place, "first given here"),
-                    ),
+                    Some(first) => {
+                        // The second stage of two, whose name is missing: all that follows from it
+                        // is this mistake.
+                        let is_stage = key == "uses";
+                        let name = "remove one of the two, or write the name of the second stage \
+                            on a line above it";
+                        self.found.push(
+                            Diagnostic::error(
+                                codes::DUPLICATE_KEY,
+                                &key_place,
+                                format!("the key `{}` is given twice", crate::names::short(&key)),
+                            )
+                            .related(&first.key_place, "first given here")
+                            .hint(is_stage.then(|| name.to_owned())),
+                        );
+                        return !is_stage;
+                    }
                     None => entries.push(Entry { key, key_place, value: node }),
                 }
                 true
