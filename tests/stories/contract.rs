@@ -117,6 +117,15 @@ fn a_result_that_cannot_be_written_to_stdout_is_a_failure() {
 }
 
 #[test]
+fn a_file_of_a_rule_that_is_not_there_is_named_whatever_is_asked_of_it() {
+    let lab = Lab::new();
+    for command in ["inspect", "check"] {
+        let ran = lab.run(["plugin", command, "./absent.so"]);
+        assert_eq!(ran.exits(2).stderr(), "error: there is no file ./absent.so\n", "{command}");
+    }
+}
+
+#[test]
 fn what_is_wrong_while_running_has_a_hint_too() {
     let lab = Lab::with_workflow(
         "fuseline: 1\nname: empty\nstages:\n  features:\n    uses: load.csv\n    \

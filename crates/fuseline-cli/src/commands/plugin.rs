@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use fuseline_host::check::{Given, Verdict, check as check_file};
 use fuseline_host::scaffold::new_rule;
-use fuseline_host::{Conditions, Isolation, LoadFile, Lock, PluginFile, PluginLibrary, Sandbox};
+use fuseline_host::{
+    Conditions, HostError, Isolation, LoadFile, Lock, PluginFile, PluginLibrary, Sandbox,
+};
 use serde_json::{Map, Value, json};
 
 use clap::ValueEnum;
@@ -275,7 +277,7 @@ fn wheel(file: &Path, out: &Path) -> Result<Exit, Failure> {
     if check(file, &Given::default(), Confinement::Default, Format::Human)? == Exit::ActionFailed {
         return Ok(Exit::ActionFailed);
     }
-    let wrong = |error: fuseline_host::HostError| Failure::wrong(error.to_string());
+    let wrong = |error: HostError| Failure::wrong(error.to_string());
     let file = PluginFile::read(file).map_err(wrong)?;
     let settings = settings()?;
     let services = services(RulePath::default(), None, None, &settings)?;
@@ -306,13 +308,20 @@ fn file_json(plugin: &PluginFile) -> Value {
     })
 }
 
+fn no_file(path: &Path) -> Failure {
+    Failure::wrong(format!("there is no file {}", path.display()))
+}
+
 /// Everything that a rule says of itself. `rule` is a file, or a name on the plugin path.
 fn inspect(rule: &str, folders: &[PathBuf], format: Format) -> Result<Exit, Failure> {
     let lock = nearest_lock(Path::new("."));
     let settings = settings()?;
     let path = plugin_path(folders, &[], &settings.settings)?;
     let services = services(path.into(), None, lock.as_deref(), &settings)?;
-    let wrong = |error: fuseline_host::HostError| Failure::wrong(error.to_string());
+    let wrong = |error: HostError| match error {
+        HostError::RuleByFile { rule } => no_file(Path::new(&rule)),
+        error => Failure::wrong(error.to_string()),
+    };
     let file = match Path::new(rule) {
         path if path.is_file() => PluginFile::read(path),
         _ => services.plugins.find(rule),
@@ -401,7 +410,7 @@ fn check(
     format: Format,
 ) -> Result<Exit, Failure> {
     if !file.is_file() {
-        return Err(Failure::wrong(format!("there is no file {}", file.display())));
+        return Err(no_file(file));
     }
     let mut settings = settings()?.worker_settings(worker_program()?);
     settings.limits.sandbox = match confinement {
@@ -509,7 +518,7 @@ fn lock(
              `plugins: { ID: ./file }`",
         ));
     }
-    let wrong = |error: fuseline_host::HostError| Failure::wrong(error.to_string());
+    let wrong = |error: HostError| Failure::wrong(error.to_string());
     let mut pinned = Vec::with_capacity(found.len());
     for file in &found {
         let conditions = Conditions::default();
