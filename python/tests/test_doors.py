@@ -163,14 +163,19 @@ def test_files_and_a_callable_give_the_same_numbers(tmp_path):
     assert ran.returncode == 2 and "has no prediction for question" in ran.stderr
 
 
-def test_a_budget_below_0_is_refused_by_the_protocol():
+def refusal(**change):
+    """What the command says of a header that is sound but for this."""
     header = {
-        "protocol": 1, "example_id": None, "group": None, "label": [0, 1], "classes": ["a", "b"], "modalities": ["m"],
-        "channels": 1, "evidence": False, "seconds": -1.0, "settings": {},
+        "protocol": 1, "title": "", "example_id": None, "group": None, "label": [0, 1], "classes": ["a", "b"],
+        "modalities": ["m"], "channels": 1, "evidence": False, "seconds": None, "settings": {},
     }  # fmt: skip
-    said = json.dumps(header).encode() + b"\n" + bytes([1, 1]) + np.array([0.1, 0.2]).tobytes()
+    said = json.dumps(header | change).encode() + b"\n" + bytes([1, 1]) + np.array([0.1, 0.2]).tobytes()
     served = subprocess.run([find_binary(), "diagnose", "serve"], input=said, capture_output=True)
-    assert json.loads(served.stdout)["error"]["message"] == "seconds: a number from 0 on, and -1 is not"
+    return json.loads(served.stdout)["error"]["message"]
+
+
+def test_a_budget_below_0_is_refused_by_the_protocol():
+    assert refusal(seconds=-1.0) == "seconds: a number from 0 on, and -1 is not"
 
 
 @pytest.mark.parametrize("settings, message", [
@@ -179,13 +184,7 @@ def test_a_budget_below_0_is_refused_by_the_protocol():
     ({"confidence": 2}, "`confidence` must be less than 1, not 2.0"),
 ])  # fmt: skip
 def test_settings_out_of_their_bounds_are_refused_before_a_question(settings, message):
-    header = {
-        "protocol": 1, "title": "", "example_id": None, "group": None, "label": [0, 1], "classes": ["a", "b"],
-        "modalities": ["m"], "channels": 1, "evidence": False, "seconds": None, "settings": settings,
-    }  # fmt: skip
-    said = json.dumps(header).encode() + b"\n" + bytes([1, 1]) + np.array([0.1, 0.2]).tobytes()
-    served = subprocess.run([find_binary(), "diagnose", "serve"], input=said, capture_output=True)
-    assert json.loads(served.stdout)["error"]["message"] == message
+    assert refusal(settings=settings) == message
 
 
 def test_a_program_in_another_language_gets_the_same_numbers(tmp_path):

@@ -117,10 +117,10 @@ impl Default for Settings {
 impl Settings {
     /// Holds the settings against their schema; an error says the first that is out of its bounds.
     fn check(&self) -> Result<(), StageError> {
-        let values = serde_json::to_value(self).unwrap_or_default();
+        let values = serde_json::to_value(self).and_then(serde_json::from_value::<Map<_, _>>);
+        let values = values.map_err(|error| StageError::failed(error.to_string()))?;
         let schema = schemars::schema_for!(Self).to_value();
-        let problems =
-            options::check("diagnose", &schema, values.as_object().unwrap_or(&Map::new()));
+        let problems = options::check("diagnose", &schema, &values);
         problems.into_iter().next().map_or(Ok(()), |problem| {
             let message = problem.message.trim_start_matches("option ");
             let error = StageError::data(message.to_owned());
