@@ -66,6 +66,28 @@ fn every_leak_that_the_plan_shows_is_refused_at_its_place_for_its_own_reason() {
 }
 
 #[test]
+fn what_follows_from_one_reference_is_one_error_and_is_mended_at_the_reference() {
+    let lab = Lab::new();
+    let wrong = [
+        ("quality_of_training_rows_far_before", "evidence_test: expert.train", "expert.test"),
+        ("quality_fitted_on_test_rows", "evidence_train: expert.test", "expert.train"),
+    ];
+    for (case, reference, mended) in wrong {
+        let path = root().join("tests/cases/leaks/refused").join(case).with_extension("yaml");
+        let text = std::fs::read_to_string(&path).expect("a case can be read");
+        let ran = lab.run(["check".as_ref(), path.as_os_str(), "--format=json".as_ref()]);
+        let found: Value = serde_json::from_str(&ran.stdout()).expect("check prints JSON");
+        let fix = &found["diagnostics"][0]["fix"];
+        let line = text.lines().position(|line| line.contains(reference)).expect("a reference");
+        assert_eq!((fix["line"].as_u64(), &fix["text"]), (Some(line as u64 + 1), &mended.into()));
+        let (input, _) = reference.split_once(' ').expect("an input and what it takes");
+        lab.write("sound.yaml", text.replace(reference, &format!("{input} {mended}")));
+        let ran = lab.run(["check", "sound.yaml"]);
+        assert_eq!(ran.code(), 0, "{case}: {}", ran.stderr());
+    }
+}
+
+#[test]
 fn every_leak_that_only_the_data_shows_passes_the_check_and_stops_the_run() {
     let lab = Lab::new();
     let cases = cases("refused_while_running");

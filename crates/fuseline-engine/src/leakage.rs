@@ -13,44 +13,78 @@ use crate::codes;
 use crate::plan::{ActionId, OutputSlot, Plan};
 use crate::row_flow::{Flowed, Leak, Offered, RowFlow, RowState, Trace};
 
-/// Every leak of a plan, as diagnostics. Linear in the actions and edges of the plan.
+use self::cause::Exchange;
+
+mod cause;
+
+/// Every leak of a plan, as diagnostics; those that follow from one reference as one. Linear in the
+/// actions and edges of the plan, where nothing leaks.
 pub(crate) fn guard(plan: &Plan<'_>) -> Vec<Diagnostic> {
-    let mut guard = Guard {
-        plan,
-        states: vec![RowState::default(); plan.outputs].into(),
-        gathered: BTreeMap::new(),
-        mistakes: BTreeSet::new(),
-    };
-    let mut leaks: BTreeMap<(StageIndex, Code, String), (Leak, Vec<ActionId>)> = BTreeMap::new();
-    for (stage, written) in plan.workflow.stages.iter_enumerated() {
-        // Actions with the same options, to which the same arrives, differ in nothing that their
-        // kind is told: the first without a leak speaks for all.
-        let mut sound: BTreeMap<(VariantIndex, Vec<Option<GroupIndex>>), ActionId> =
-            BTreeMap::new();
-        let may_be_alike = written.variants.len() < written.actions.len();
-        for action in plan.actions_of(stage) {
-            let alike = may_be_alike.then(|| guard.arrivals(action));
-            if let Some(first) = alike.as_ref().and_then(|alike| sound.get(alike)) {
-                guard.repeat(*first, action);
-                continue;
-            }
-            let (is_sound, found) = guard.follow(action);
-            if let Some(alike) = alike.filter(|_| is_sound) {
-                sound.insert(alike, action);
-            }
-            for leak in found {
-                let key = (stage, leak.code, leak.port.clone());
-                let (_, actions) = leaks.entry(key).or_insert((leak, Vec::new()));
-                // A port may leak in two ways at once.
-                if actions.last() != Some(&action) {
-                    actions.push(action);
+    let Followed { guard, leaks } = Followed::new(plan, None);
+    let causes = cause::causes(plan, &leaks);
+    let mistakes = guard.mistakes.iter().map(|(stage, text)| mistake(plan, *stage, text));
+    let leaks = leaks.iter().filter_map(|(key, (leak, actions))| {
+        let diagnostic = guard.diagnostic(leak, actions);
+        match causes.iter().find(|cause| cause.leaks.contains(key)) {
+            Some(cause) if cause.shown() != Some(key) => None,
+            Some(cause) => Some(cause.explain(plan, diagnostic)),
+            None => Some(diagnostic),
+        }
+    });
+    mistakes.chain(leaks).collect()
+}
+
+/// A leak as it is told apart from others: where, which, and through which input.
+type LeakKey = (StageIndex, Code, String);
+
+/// Leaks of the plan, each with the actions that are offered it.
+type Leaks = BTreeMap<LeakKey, (Leak, Vec<ActionId>)>;
+
+/// Rows, followed through a plan.
+struct Followed<'p, 'w> {
+    guard: Guard<'p, 'w>,
+    leaks: Leaks,
+}
+
+impl<'p, 'w> Followed<'p, 'w> {
+    /// `exchange`: a reference that is followed as if it took another output.
+    fn new(plan: &'p Plan<'w>, exchange: Option<Exchange>) -> Self {
+        let mut guard = Guard {
+            plan,
+            exchange,
+            states: vec![RowState::default(); plan.outputs].into(),
+            gathered: BTreeMap::new(),
+            mistakes: BTreeSet::new(),
+        };
+        let mut leaks = Leaks::new();
+        for (stage, written) in plan.workflow.stages.iter_enumerated() {
+            // Actions with the same options, to which the same arrives, differ in nothing that
+            // their kind is told: the first without a leak speaks for all.
+            let mut sound: BTreeMap<(VariantIndex, Vec<Option<GroupIndex>>), ActionId> =
+                BTreeMap::new();
+            let may_be_alike = written.variants.len() < written.actions.len();
+            for action in plan.actions_of(stage) {
+                let alike = may_be_alike.then(|| guard.arrivals(action));
+                if let Some(first) = alike.as_ref().and_then(|alike| sound.get(alike)) {
+                    guard.repeat(*first, action);
+                    continue;
+                }
+                let (is_sound, found) = guard.follow(action);
+                if let Some(alike) = alike.filter(|_| is_sound) {
+                    sound.insert(alike, action);
+                }
+                for leak in found {
+                    let key = (stage, leak.code, leak.port.clone());
+                    let (_, actions) = leaks.entry(key).or_insert((leak, Vec::new()));
+                    // A port may leak in two ways at once.
+                    if actions.last() != Some(&action) {
+                        actions.push(action);
+                    }
                 }
             }
         }
+        Self { guard, leaks }
     }
-    let mistakes = guard.mistakes.iter().map(|(stage, text)| mistake(plan, *stage, text));
-    let leaks = leaks.values().map(|(leak, actions)| guard.diagnostic(leak, actions));
-    mistakes.chain(leaks).collect()
 }
 
 /// Artifacts at an input of an action.
@@ -88,6 +122,7 @@ fn ask(
 
 struct Guard<'p, 'w> {
     plan: &'p Plan<'w>,
+    exchange: Option<Exchange>,
     /// Row state of each output.
     states: IndexVec<OutputSlot, RowState>,
     /// Combined row state of each shared group of producers.
@@ -174,7 +209,9 @@ impl Guard<'_, '_> {
         for (number, source) in sources.iter().enumerate() {
             let Some(group) = source.group_of[index] else { continue };
             let action = |member: &ActionIndex| plan.action_of(source.stage, *member);
-            let slot = |member| plan.output_slot(action(member), source.output);
+            let exchanged = self.exchange.filter(|other| other.is_of(stage, input, number));
+            let output = exchanged.map_or(source.output, |other| other.output);
+            let slot = |member| plan.output_slot(action(member), output);
             let members = source.groups.get(group);
             let state = match members {
                 [member] => {

@@ -369,11 +369,22 @@ impl<'a> RowFlow<'a> {
     }
 
     /// Models and rows of many folds arrive together, so that names do not tell whose model meets
-    /// whose rows: the example_ids do, while running.
+    /// whose rows: the example_ids do, while running. Of a fold's training rows it is known.
     pub fn apply_each(&mut self, model: &str, ports: &[&str]) {
-        self.take(model);
+        let shaped_by = self.take(model).shaped_by;
         for port in ports {
-            if self.take(port).in_fold {
+            let state = self.take(port);
+            let training = state.training_fold().map(Rows::train);
+            if let Some(rows) = training.filter(|rows| shaped_by.overlaps(rows)) {
+                let [shaped, asked] = self.words([&shaped_by, &rows]);
+                self.leak(
+                    codes::LEAK_MODEL_SAW_ROWS,
+                    port,
+                    format!("applies models shaped by {shaped} to {asked}, among others"),
+                    "take the output for held-out rows, usually named test",
+                    Trace::Holds(rows),
+                );
+            } else if state.in_fold {
                 self.leak_in_fold(
                     port,
                     "tests with evidence for rows whose own labels shaped it".to_owned(),

@@ -1,0 +1,132 @@
+//! One reference that many leaks follow from: with another output in its place they are gone.
+
+use std::collections::BTreeSet;
+
+use fuseline_workflow::{Diagnostic, Fix, InputIndex, OutputIndex, Related, StageIndex};
+
+use super::{Followed, LeakKey, Leaks};
+use crate::plan::Plan;
+
+/// Actions that are followed at most while a cause is looked for. Where there are more, each leak is
+/// reported by itself.
+const MOST_ACTIONS: usize = 2_000_000;
+
+/// A reference, and another output of the stage that it names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Exchange {
+    stage: StageIndex,
+    input: InputIndex,
+    /// Number of the reference among those of the input.
+    source: usize,
+    /// The output that is taken instead.
+    pub(super) output: OutputIndex,
+}
+
+impl Exchange {
+    pub(super) fn is_of(&self, stage: StageIndex, input: InputIndex, source: usize) -> bool {
+        (self.stage, self.input, self.source) == (stage, input, source)
+    }
+}
+
+/// A reference without which several leaks were not.
+pub(super) struct Cause {
+    exchange: Exchange,
+    /// The leaks that follow from it, two at least.
+    pub(super) leaks: BTreeSet<LeakKey>,
+}
+
+impl Cause {
+    /// The leak that speaks for all: one at the reference itself, or else the first.
+    pub(super) fn shown(&self) -> Option<&LeakKey> {
+        let own = self.leaks.iter().find(|(stage, ..)| *stage == self.exchange.stage);
+        own.or_else(|| self.leaks.first())
+    }
+
+    /// The diagnostic of the leak that speaks for all, with the reference and its fix.
+    pub(super) fn explain(&self, plan: &Plan<'_>, mut diagnostic: Diagnostic) -> Diagnostic {
+        let Exchange { stage, input, source, output } = self.exchange;
+        let written = &plan.workflow.stages[stage];
+        let reference = &written.inputs[input].sources[source];
+        let name = &plan.workflow.stages[reference.stage].name;
+        let outputs = &plan.stages[reference.stage].outputs;
+        let (taken, other) = (&outputs[reference.output].0, &outputs[output].0);
+        let others = match self.leaks.len() - 1 {
+            1 => "another leak follows".to_owned(),
+            n => format!("{n} other leaks follow"),
+        };
+        let (of, port) = (&written.name, &written.inputs[input].port);
+        diagnostic.hint =
+            Some(format!("let `{port}` of `{of}` take `{name}.{other}`: {others} from the same"));
+        diagnostic.related.push(Related {
+            place: reference.place.clone(),
+            message: format!("with `{name}.{other}` here, nothing of it leaks"),
+        });
+        diagnostic.fix = Some(Fix::word(
+            &format!("{name}.{taken}"),
+            &format!("{name}.{other}"),
+            &reference.place,
+        ));
+        diagnostic
+    }
+}
+
+/// The references that several leaks follow from, each leak with one at most: those first that most
+/// follow from, of these the ones nearest to the leaks.
+pub(super) fn causes(plan: &Plan<'_>, leaks: &Leaks) -> Vec<Cause> {
+    if leaks.len() < 2 {
+        return Vec::new();
+    }
+    let candidates = candidates(plan, leaks);
+    if candidates.len() * plan.stage_of_action.len() > MOST_ACTIONS {
+        return Vec::new();
+    }
+    let mut found: Vec<Cause> = Vec::new();
+    for exchange in candidates {
+        let followed = Followed::new(plan, Some(exchange));
+        let is_new = |key| !leaks.contains_key(key);
+        if !followed.guard.mistakes.is_empty() || followed.leaks.keys().any(is_new) {
+            continue;
+        }
+        let gone = leaks.keys().filter(|key| !followed.leaks.contains_key(*key)).cloned();
+        found.push(Cause { exchange, leaks: gone.collect() });
+    }
+    // Stable: of those with as many leaks the last come first.
+    found.reverse();
+    found.sort_by_key(|cause| std::cmp::Reverse(cause.leaks.len()));
+    let mut told = BTreeSet::new();
+    found.retain_mut(|cause| {
+        cause.leaks.retain(|key| !told.contains(key));
+        let is_cause = cause.leaks.len() > 1;
+        if is_cause {
+            told.extend(cause.leaks.iter().cloned());
+        }
+        is_cause
+    });
+    found
+}
+
+/// References of the stages that leak and of those before them which could name another output of the
+/// same kind, in the order of the stages.
+fn candidates(plan: &Plan<'_>, leaks: &Leaks) -> Vec<Exchange> {
+    let stages = &plan.workflow.stages;
+    let mut before: BTreeSet<StageIndex> = leaks.keys().map(|(stage, ..)| *stage).collect();
+    let mut pending: Vec<StageIndex> = before.iter().copied().collect();
+    while let Some(stage) = pending.pop() {
+        let sources = stages[stage].inputs.iter().flat_map(|input| &input.sources);
+        pending.extend(sources.map(|source| source.stage).filter(|stage| before.insert(*stage)));
+    }
+    let mut found = Vec::new();
+    for stage in before {
+        for (input, written) in stages[stage].inputs.iter_enumerated() {
+            for (source, reference) in written.sources.iter().enumerate() {
+                let outputs = &plan.stages[reference.stage].outputs;
+                let kind = outputs[reference.output].1;
+                let others = outputs
+                    .iter_enumerated()
+                    .filter(|(output, (_, other))| *output != reference.output && *other == kind);
+                found.extend(others.map(|(output, _)| Exchange { stage, input, source, output }));
+            }
+        }
+    }
+    found
+}
