@@ -472,7 +472,8 @@ class Diagnosis:
         if answer.ndim == len(shape) - 1:
             self._expect("the array of decisions", answer.shape, shape[:-1])
             answer = np.eye(len(self.classes))[self._numbers(answer)]
-        self._expect("the array of predictions", answer.shape, shape, self._shape_hint(answer.shape))
+        if answer.shape != shape:
+            self._expect("the array of predictions", answer.shape, shape, self._shape_hint(answer.shape))
         answer = self._floats("the answer of the model", answer)
         self._refuse_not_finite("predictions", ask, answer)
         self._write(np.ascontiguousarray(answer, dtype="<f8").data.cast("B"))
@@ -529,9 +530,9 @@ class Diagnosis:
         return f": a column for each of the classes {names}; `classes=` names those of the model in their order"
 
     def _refuse_not_finite(self, what: str, ask: Ask, answer: Floats) -> None:
-        bad = np.argwhere(~np.isfinite(answer))
-        if len(bad):
-            row = bad[0][len(self._front(ask)) - 1]
+        finite = np.isfinite(answer)
+        if not finite.all():
+            row = np.argwhere(~finite)[0][len(self._front(ask)) - 1]
             raise FuselineError(f"the {what} for row {row} hold values that are not finite ({ask.kind} quality)")
 
     def _front(self, ask: Ask) -> tuple[int, ...]:
