@@ -7,6 +7,7 @@ use crate::format::{
 };
 use crate::made_of::{made_of, reads_labels};
 use crate::numbers::Unit;
+use crate::supplements::Repeated;
 use crate::uses::{Use, says_gain, terms, uses};
 use crate::verdict::{
     Reading, Verdict, could_turn, family_size, gain_sign, is_adjusted, scheme, verdict,
@@ -89,6 +90,7 @@ pub fn answer(data: &ReportData) -> Answer {
         sentences.extend(gains(&native, data));
     }
     sentences.extend(made_of(data, |row| !is_told(row)));
+    sentences.extend(over_repetitions(data, unit));
     sentences.extend(not_counted(data));
     sentences.extend(cautions(&checks, &counts, &native, data));
     let terms = terms(data, native.len(), unit);
@@ -509,6 +511,28 @@ fn gains(native: &[(&FindingRow, Reading)], data: &ReportData) -> Option<String>
     }
 }
 
+/// Spread of the native conditions over repetitions: the verdicts are of one of them each.
+fn over_repetitions(data: &ReportData, unit: Unit) -> Option<String> {
+    let native = data.findings.iter().filter(|row| row.control == Control::Native);
+    let is_native = |of: &&Repeated| {
+        let mut native = native.clone();
+        native.any(|row| of.point.iter().all(|(axis, value)| row.value_of(axis) == Some(value)))
+    };
+    let repeated: Vec<&Repeated> = data.supplements.repeats.iter().filter(is_native).collect();
+    let most = repeated.iter().map(|of| of.repetitions).max()?;
+    let leaves_out_0 = |of: &&&Repeated| {
+        of.low.is_some_and(|low| low > 0.0) || of.high.is_some_and(|high| high < 0.0)
+    };
+    Some(format!(
+        "Over {most} repetitions of the study the mean gap is {}; its interval, which knows that \
+         repetitions share their examples, leaves out 0 in {} of {}. The verdicts are of the first \
+         repetition.",
+        signed_range_of(repeated.iter().map(|of| of.mean), unit),
+        repeated.iter().filter(leaves_out_0).count(),
+        counted(repeated.len(), "condition"),
+    ))
+}
+
 /// Why rows are shown and not counted.
 fn not_counted(data: &ReportData) -> Option<String> {
     let of = |begins: &str| {
@@ -518,7 +542,7 @@ fn not_counted(data: &ReportData) -> Option<String> {
     let parts: Vec<String> = [
         (of("the rule does not"), "of rules that do not read quality"),
         (of("equal"), "equal to one that is counted"),
-        (of("a repetition"), "repetitions"),
+        (data.findings.iter().filter(|row| row.is_repetition()).count(), "repetitions"),
     ]
     .into_iter()
     .filter(|(count, _)| *count > 0)
@@ -546,7 +570,11 @@ fn signed_range(
     unit: Unit,
     value: impl Fn(&FindingRow) -> Option<f64>,
 ) -> String {
-    let values: Vec<f64> = rows.iter().filter_map(|row| finite(value(row))).collect();
+    signed_range_of(rows.iter().map(|row| value(row)), unit)
+}
+
+fn signed_range_of(values: impl Iterator<Item = Option<f64>>, unit: Unit) -> String {
+    let values: Vec<f64> = values.filter_map(finite).collect();
     let low = values.iter().copied().reduce(f64::min);
     let high = values.iter().copied().reduce(f64::max);
     let least = unit.difference(low);

@@ -236,6 +236,12 @@ impl FindingRow {
         self.not_counted.is_none()
     }
 
+    /// True if the row repeats another with other splits or seeds.
+    #[must_use]
+    pub fn is_repetition(&self) -> bool {
+        self.not_counted.as_deref().is_some_and(|reason| reason.starts_with("a repetition"))
+    }
+
     /// The value of one axis at this row.
     #[must_use]
     pub fn value_of(&self, axis: &str) -> Option<&str> {

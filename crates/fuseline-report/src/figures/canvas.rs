@@ -396,8 +396,7 @@ impl Frame<'_> {
 
 /// A tick in percentage points, without the unit.
 pub fn tick_points(value: f64) -> String {
-    let text = number(value * 100.0);
-    text.strip_prefix('-').map_or(text.clone(), |size| format!("−{size}"))
+    tick_plain(value * 100.0)
 }
 
 /// A tick of gaps or values in the unit of a report.
@@ -405,15 +404,40 @@ pub fn tick_of(unit: Unit, value: f64) -> String {
     if unit == Unit::Points { tick_points(value) } else { tick_plain(value) }
 }
 
-/// A tick as it is.
+/// A tick as it is, with all digits of its step: neighbours never read the same.
 pub fn tick_plain(value: f64) -> String {
-    let text = number(value);
-    text.strip_prefix('-').map_or(text.clone(), |size| format!("−{size}"))
+    // A multiple of a round step, but for rounding errors.
+    let round: f64 = format!("{value:.11e}").parse().unwrap_or(value);
+    let size = round.abs();
+    let text = match size {
+        0.0 => return "0".to_owned(),
+        1e-5..1e7 => size.to_string(),
+        _ => format!("{size:e}"),
+    };
+    if round < 0.0 { format!("−{text}") } else { text }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Scale;
+    use super::{Scale, tick_plain, tick_points};
+
+    #[test]
+    fn ticks_of_one_axis_are_told_apart() {
+        for width in [3e-7, 0.0004, 0.02, 0.1, 1.0, 7.0, 3e5, 4e8] {
+            for low in [-0.4 * width, 0.0, 3.0 * width] {
+                let scale = Scale::over([low, low + width], 0.0, 240.0);
+                for text in [tick_plain, tick_points] {
+                    let mut texts: Vec<_> = scale.ticks(6).into_iter().map(text).collect();
+                    let count = texts.len();
+                    texts.dedup();
+                    assert_eq!(texts.len(), count, "{texts:?}");
+                    assert!(texts.iter().all(|text| text.chars().count() <= 9), "{texts:?}");
+                }
+            }
+        }
+        let texts = [0.005, -0.07, 0.30000000000000004, -0.0].map(tick_plain);
+        assert_eq!(texts, ["0.005", "−0.07", "0.3", "0"]);
+    }
 
     #[test]
     fn every_axis_has_two_ticks_at_least() {

@@ -3,7 +3,7 @@
 use super::{scrolling, title};
 use crate::answer::Answer;
 use crate::arrange::{Arrangement, Group, column_label};
-use crate::data::{Control, ReportData};
+use crate::data::{Control, FindingRow, ReportData};
 use crate::figures;
 use crate::format::{count, point_values, value_label};
 use crate::markup::{Element, element};
@@ -132,8 +132,39 @@ fn checks(answer: &Answer) -> Element {
     }))
 }
 
-/// The verdict at every point of some groups: groups down, columns across.
+/// The verdict at every point of some groups: groups down, columns across. What repeats others is
+/// folded away.
 fn grid(
+    data: &ReportData,
+    answer: &Answer,
+    arrangement: &Arrangement,
+    groups: &[&Group],
+    name: &str,
+) -> Element {
+    let is_repetition = |group: &&Group| {
+        let mut rows = group.rows.iter().filter_map(|index| data.findings.get(*index));
+        rows.all(FindingRow::is_repetition)
+    };
+    let (repeated, own): (Vec<&Group>, Vec<&Group>) =
+        groups.iter().copied().partition(is_repetition);
+    let own = table(data, answer, arrangement, &own, name);
+    if repeated.is_empty() {
+        return own;
+    }
+    let others = format!("{name} in other repetitions");
+    let repeated = folded(&others, &repeated, table(data, answer, arrangement, &repeated, &others));
+    element("div").child(own).child(repeated)
+}
+
+/// `table`, out of sight until it is asked for.
+fn folded(name: &str, groups: &[&Group], table: Element) -> Element {
+    let points: usize = groups.iter().map(|group| group.rows.len()).sum();
+    element("details")
+        .child(element("summary").text(format!("{name} at all {points} points")))
+        .child(table)
+}
+
+fn table(
     data: &ReportData,
     answer: &Answer,
     arrangement: &Arrangement,
@@ -171,13 +202,7 @@ fn grid(
         )
         .child(element("tbody").children(lines));
     let table = scrolling(name, table);
-    if groups.len() <= LINES_IN_SIGHT {
-        return table;
-    }
-    let points: usize = groups.iter().map(|group| group.rows.len()).sum();
-    element("details")
-        .child(element("summary").text(format!("{name} at all {points} points")))
-        .child(table)
+    if groups.len() <= LINES_IN_SIGHT { table } else { folded(name, groups, table) }
 }
 
 fn group_head(group: &Group) -> Element {

@@ -277,3 +277,24 @@ fn names_take_another_line_behind_an_underscore() {
     assert!(page.contains("<th scope=\"col\">weighted_<wbr/>mean</th>"));
     assert!(page.contains("<th scope=\"row\">in_<wbr/>distribution"));
 }
+
+#[test]
+fn repetitions_are_folded_away_and_summed_up() {
+    let mut data = fixture::stressid();
+    data.supplements = fixture::supplements("lr");
+    let folded = "<summary>Native conditions: verdict and permutation gap in other repetitions";
+    let spread = "Over 3 repetitions of the study the mean gap is +5.0\u{a0}pp; its interval, which \
+                  knows that repetitions share their examples, leaves out 0 in 0 of 1 condition.";
+    assert!(!html(&data).contains(folded));
+    for row in &mut data.findings {
+        let repeats = row.value_of("quality") == Some("in_distribution");
+        row.not_counted = repeats.then(|| "a repetition of split 0".to_owned());
+    }
+    let page = html(&data);
+    let (sight, rest) = page.split_once(folded).expect("repetitions are folded");
+    assert!(!sight.contains("<th scope=\"row\">in_<wbr/>distribution"));
+    assert!(rest.contains("<th scope=\"row\">in_<wbr/>distribution"));
+    assert!(page.contains(spread) && crate::markdown(&data).contains(spread));
+    data.supplements.repeats[0].low = Some(0.01);
+    assert!(html(&data).contains("leaves out 0 in 1 of 1 condition"));
+}

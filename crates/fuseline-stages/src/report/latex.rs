@@ -21,7 +21,7 @@ pub struct Latex {
 
 impl StageKind for Latex {
     const NAME: &'static str = "report.latex";
-    const REVISION: u32 = 8; // gains with their intervals, said once; methods say how many conditions count; a headline of too few permutations; labels that are numbers; strength 0 asks for quiet; embeddings and BCa in the methods; any letter compiles; permutations of the findings alone
+    const REVISION: u32 = 9; // a sentence on repetitions; gains with their intervals, said once; methods say how many conditions count; a headline of too few permutations; labels that are numbers; strength 0 asks for quiet; embeddings and BCa in the methods; any letter compiles; permutations of the findings alone
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "The findings as a booktabs table and the methods paragraph, for a paper.";

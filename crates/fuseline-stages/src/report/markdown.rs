@@ -22,7 +22,7 @@ pub struct Markdown {
 
 impl StageKind for Markdown {
     const NAME: &'static str = "report.markdown";
-    const REVISION: u32 = 9; // gains with their intervals, said once; methods say how many conditions count; a headline of too few permutations, labels of which accuracies are means; files that were read; tables beside the findings; labels that are numbers; folds of one class; controls that share a draw; strength 0 asks for quiet; embeddings and BCa in the methods; permutations of the findings alone
+    const REVISION: u32 = 10; // a sentence on repetitions; gains with their intervals, said once; methods say how many conditions count; a headline of too few permutations, labels of which accuracies are means; files that were read; tables beside the findings; labels that are numbers; folds of one class; controls that share a draw; strength 0 asks for quiet; embeddings and BCa in the methods; permutations of the findings alone
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str = "The report as Markdown, for a repository, a wiki or a notebook.";
 
