@@ -523,10 +523,13 @@ fn over_repetitions(data: &ReportData, unit: Unit) -> Option<String> {
     let leaves_out_0 = |of: &&&Repeated| {
         of.low.is_some_and(|low| low > 0.0) || of.high.is_some_and(|high| high < 0.0)
     };
+    let whose = match data.findings.iter().any(FindingRow::is_repetition) {
+        true => " The verdicts are of the first repetition.",
+        false => "",
+    };
     Some(format!(
         "Over {most} repetitions of the study the mean gap is {}; its interval, which knows that \
-         repetitions share their examples, leaves out 0 in {} of {}. The verdicts are of the first \
-         repetition.",
+         repetitions share their examples, leaves out 0 in {} of {}.{whose}",
         signed_range_of(repeated.iter().map(|of| of.mean), unit),
         repeated.iter().filter(leaves_out_0).count(),
         counted(repeated.len(), "condition"),
