@@ -1,7 +1,7 @@
 //! Balanced accuracy over two axes of numbers, such as outage and degradation.
 
 use super::FigureSet;
-use super::canvas::{Anchor, Figure, cut_label, label, rectangle};
+use super::canvas::{Anchor, Figure, cut_label, label, rectangle, tick_plain};
 use crate::arrange::{label_without, numeric, numeric_axes};
 use crate::data::{FindingRow, ReportData};
 use crate::format::{finite, percent, point_values, points};
@@ -72,12 +72,12 @@ fn map(
     let width = (LEFT + wide * columns.len() as f64 + 8.0).max(260.0);
     for (index, value) in lines.iter().enumerate() {
         let y = TOP + tall * index as f64 + tall / 2.0 + 4.0;
-        shapes.push(label("tick", Anchor::End, LEFT - 8.0, y, number(*value)));
+        shapes.push(label("tick", Anchor::End, LEFT - 8.0, y, tick_plain(*value)));
     }
     let bottom = TOP + tall * lines.len() as f64;
     for (index, value) in columns.iter().enumerate() {
         let x = LEFT + wide * index as f64 + wide / 2.0;
-        shapes.push(label("tick", Anchor::Middle, x, bottom + 16.0, number(*value)));
+        shapes.push(label("tick", Anchor::Middle, x, bottom + 16.0, tick_plain(*value)));
     }
     for row in rows {
         let place = |axis: &str, values: &[f64]| {

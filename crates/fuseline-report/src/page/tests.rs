@@ -150,6 +150,24 @@ fn axes_of_numbers_get_a_dose_response_and_two_of_them_a_heat_map() {
 }
 
 #[test]
+fn a_heat_map_has_the_values_of_its_axes_whole() {
+    let mut data = fixture::interventions();
+    for (axis, value) in data.findings.iter_mut().flat_map(|row| &mut row.point) {
+        *value = match (axis.as_str(), value.as_str()) {
+            ("outage", "0.1") => "0.125",
+            ("degradation", "0.5") => "0.002",
+            (_, other) => other,
+        }
+        .to_owned();
+    }
+    let page = html(&data);
+    let (_, maps) = page.split_once("Two interventions at once</h2>").expect("a map");
+    for value in [">0.125</text>", ">0.002</text>", ">0.4</text>"] {
+        assert!(maps.contains(value), "{value}");
+    }
+}
+
+#[test]
 fn the_table_has_every_finding_with_values_to_sort_by() {
     let data = fixture::stressid();
     let page = html(&data);
