@@ -20,16 +20,20 @@ mod cause;
 /// Every leak of a plan, as diagnostics; those that follow from one reference as one. Linear in the
 /// actions and edges of the plan, where nothing leaks.
 pub(crate) fn guard(plan: &Plan<'_>) -> Vec<Diagnostic> {
-    let Followed { guard, leaks } = Followed::new(plan, None);
-    let causes = cause::causes(plan, &leaks);
+    let followed = Followed::new(plan);
+    let causes = cause::causes(&followed);
+    let Followed { guard, leaks } = followed;
     let mistakes = guard.mistakes.iter().map(|(stage, text)| mistake(plan, *stage, text));
     let leaks = leaks.iter().filter_map(|(key, (leak, actions))| {
-        let diagnostic = guard.diagnostic(leak, actions);
-        match causes.iter().find(|cause| cause.leaks.contains(key)) {
-            Some(cause) if cause.shown() != Some(key) => None,
-            Some(cause) => Some(cause.explain(plan, diagnostic)),
-            None => Some(diagnostic),
+        let cause = causes.iter().find(|cause| cause.leaks.contains(key));
+        if cause.is_some_and(|cause| cause.shown() != Some(key)) {
+            return None;
         }
+        let diagnostic = guard.diagnostic(leak, actions);
+        Some(match cause {
+            Some(cause) => cause.explain(plan, diagnostic),
+            None => diagnostic,
+        })
     });
     mistakes.chain(leaks).collect()
 }
@@ -47,43 +51,50 @@ struct Followed<'p, 'w> {
 }
 
 impl<'p, 'w> Followed<'p, 'w> {
-    /// `exchange`: a reference that is followed as if it took another output.
-    fn new(plan: &'p Plan<'w>, exchange: Option<Exchange>) -> Self {
-        let mut guard = Guard {
-            plan,
-            exchange,
-            states: vec![RowState::default(); plan.outputs].into(),
-            gathered: BTreeMap::new(),
-            mistakes: BTreeSet::new(),
-        };
-        let mut leaks = Leaks::new();
-        for (stage, written) in plan.workflow.stages.iter_enumerated() {
-            // Actions with the same options, to which the same arrives, differ in nothing that
-            // their kind is told: the first without a leak speaks for all.
-            let mut sound: BTreeMap<(VariantIndex, Vec<Option<GroupIndex>>), ActionId> =
-                BTreeMap::new();
-            let may_be_alike = written.variants.len() < written.actions.len();
-            for action in plan.actions_of(stage) {
-                let alike = may_be_alike.then(|| guard.arrivals(action));
-                if let Some(first) = alike.as_ref().and_then(|alike| sound.get(alike)) {
-                    guard.repeat(*first, action);
-                    continue;
-                }
-                let (is_sound, found) = guard.follow(action);
-                if let Some(alike) = alike.filter(|_| is_sound) {
-                    sound.insert(alike, action);
-                }
-                for leak in found {
-                    let key = (stage, leak.code, leak.port.clone());
-                    let (_, actions) = leaks.entry(key).or_insert((leak, Vec::new()));
-                    // A port may leak in two ways at once.
-                    if actions.last() != Some(&action) {
-                        actions.push(action);
-                    }
+    fn new(plan: &'p Plan<'w>) -> Self {
+        let states = vec![RowState::default(); plan.outputs].into();
+        let mut whole = Self { guard: Guard::new(plan, None, states), leaks: Leaks::new() };
+        plan.workflow.stages.keys().for_each(|stage| whole.follow(stage));
+        whole
+    }
+
+    /// What some stages find where a reference takes another output. `reached`: all stages that this
+    /// can make a difference to.
+    fn with(&self, exchange: Exchange, reached: impl Iterator<Item = StageIndex>) -> Self {
+        let guard = Guard::new(self.guard.plan, Some(exchange), self.guard.states.clone());
+        let mut part = Self { guard, leaks: Leaks::new() };
+        reached.for_each(|stage| part.follow(stage));
+        part
+    }
+
+    fn follow(&mut self, stage: StageIndex) {
+        let Self { guard, leaks } = self;
+        let plan = guard.plan;
+        let written = &plan.workflow.stages[stage];
+        // Actions with the same options, to which the same arrives, differ in nothing that their
+        // kind is told: the first without a leak speaks for all.
+        let mut sound: BTreeMap<(VariantIndex, Vec<Option<GroupIndex>>), ActionId> =
+            BTreeMap::new();
+        let may_be_alike = written.variants.len() < written.actions.len();
+        for action in plan.actions_of(stage) {
+            let alike = may_be_alike.then(|| guard.arrivals(action));
+            if let Some(first) = alike.as_ref().and_then(|alike| sound.get(alike)) {
+                guard.repeat(*first, action);
+                continue;
+            }
+            let (is_sound, found) = guard.follow(action);
+            if let Some(alike) = alike.filter(|_| is_sound) {
+                sound.insert(alike, action);
+            }
+            for leak in found {
+                let key = (stage, leak.code, leak.port.clone());
+                let (_, actions) = leaks.entry(key).or_insert((leak, Vec::new()));
+                // A port may leak in two ways at once.
+                if actions.last() != Some(&action) {
+                    actions.push(action);
                 }
             }
         }
-        Self { guard, leaks }
     }
 }
 
@@ -131,7 +142,15 @@ struct Guard<'p, 'w> {
     mistakes: BTreeSet<(StageIndex, String)>,
 }
 
-impl Guard<'_, '_> {
+impl<'p, 'w> Guard<'p, 'w> {
+    fn new(
+        plan: &'p Plan<'w>,
+        exchange: Option<Exchange>,
+        states: IndexVec<OutputSlot, RowState>,
+    ) -> Self {
+        Self { plan, exchange, states, gathered: BTreeMap::new(), mistakes: BTreeSet::new() }
+    }
+
     /// The options of an action, and the set of producers at each source of the inputs that its
     /// kind reads.
     fn arrivals(&self, action: ActionId) -> (VariantIndex, Vec<Option<GroupIndex>>) {

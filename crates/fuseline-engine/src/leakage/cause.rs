@@ -7,9 +7,9 @@ use fuseline_workflow::{Diagnostic, Fix, InputIndex, OutputIndex, Related, Stage
 use super::{Followed, LeakKey, Leaks};
 use crate::plan::Plan;
 
-/// Actions that are followed at most while a cause is looked for. Where there are more, each leak is
-/// reported by itself.
-const MOST_ACTIONS: usize = 2_000_000;
+/// Actions that are followed, and outputs that are noted, at most while a cause is looked for. Where
+/// there would be more, each leak is reported by itself.
+const MOST_WORK: usize = 2_000_000;
 
 /// A reference, and another output of the stage that it names.
 #[derive(Debug, Clone, Copy)]
@@ -72,23 +72,33 @@ impl Cause {
 
 /// The references that several leaks follow from, each leak with one at most: those first that most
 /// follow from, of these the ones nearest to the leaks.
-pub(super) fn causes(plan: &Plan<'_>, leaks: &Leaks) -> Vec<Cause> {
-    if leaks.len() < 2 {
+pub(super) fn causes(whole: &Followed<'_, '_>) -> Vec<Cause> {
+    let (plan, leaks) = (whole.guard.plan, &whole.leaks);
+    if leaks.len() < 2 || !whole.guard.mistakes.is_empty() {
         return Vec::new();
     }
-    let candidates = candidates(plan, leaks);
-    if candidates.len() * plan.stage_of_action.len() > MOST_ACTIONS {
+    let mut candidates = Vec::new();
+    let mut work = 0;
+    for exchange in exchanges(plan, leaks) {
+        let reached = reached(plan, exchange.stage);
+        if leaks.keys().filter(|(stage, ..)| reached.contains(stage)).count() > 1 {
+            let stages = reached.iter().map(|stage| &plan.workflow.stages[*stage]);
+            work += plan.outputs + stages.map(|stage| stage.actions.len()).sum::<usize>();
+            candidates.push((exchange, reached));
+        }
+    }
+    if work > MOST_WORK {
         return Vec::new();
     }
     let mut found: Vec<Cause> = Vec::new();
-    for exchange in candidates {
-        let followed = Followed::new(plan, Some(exchange));
+    for (exchange, reached) in candidates {
+        let part = whole.with(exchange, reached.iter().copied());
         let is_new = |key| !leaks.contains_key(key);
-        if !followed.guard.mistakes.is_empty() || followed.leaks.keys().any(is_new) {
+        if !part.guard.mistakes.is_empty() || part.leaks.keys().any(is_new) {
             continue;
         }
-        let gone = leaks.keys().filter(|key| !followed.leaks.contains_key(*key)).cloned();
-        found.push(Cause { exchange, leaks: gone.collect() });
+        let is_gone = |key: &&LeakKey| reached.contains(&key.0) && !part.leaks.contains_key(*key);
+        found.push(Cause { exchange, leaks: leaks.keys().filter(is_gone).cloned().collect() });
     }
     // Stable: of those with as many leaks the last come first.
     found.reverse();
@@ -105,9 +115,21 @@ pub(super) fn causes(plan: &Plan<'_>, leaks: &Leaks) -> Vec<Cause> {
     found
 }
 
+/// A stage with all that depend on it, in the order of the stages.
+fn reached(plan: &Plan<'_>, from: StageIndex) -> BTreeSet<StageIndex> {
+    let mut reached = BTreeSet::from([from]);
+    for (stage, written) in plan.workflow.stages.iter_enumerated() {
+        let mut sources = written.inputs.iter().flat_map(|input| &input.sources);
+        if sources.any(|source| reached.contains(&source.stage)) {
+            reached.insert(stage);
+        }
+    }
+    reached
+}
+
 /// References of the stages that leak and of those before them which could name another output of the
 /// same kind, in the order of the stages.
-fn candidates(plan: &Plan<'_>, leaks: &Leaks) -> Vec<Exchange> {
+fn exchanges(plan: &Plan<'_>, leaks: &Leaks) -> Vec<Exchange> {
     let stages = &plan.workflow.stages;
     let mut before: BTreeSet<StageIndex> = leaks.keys().map(|(stage, ..)| *stage).collect();
     let mut pending: Vec<StageIndex> = before.iter().copied().collect();
