@@ -58,8 +58,8 @@ impl<'p, 'w> Followed<'p, 'w> {
         whole
     }
 
-    /// What some stages find where a reference takes another output. `reached`: all stages that this
-    /// can make a difference to.
+    /// Leaks of some stages where a reference takes another output. `reached`: all stages that
+    /// this can make a difference to.
     fn with(&self, exchange: Exchange, reached: impl Iterator<Item = StageIndex>) -> Self {
         let guard = Guard::new(self.guard.plan, Some(exchange), self.guard.states.clone());
         let mut part = Self { guard, leaks: Leaks::new() };

@@ -137,7 +137,7 @@ fn say_once(diagnostics: &mut Vec<Diagnostic>) {
 }
 
 /// Marks the stages of `only` and everything they need; all when `only` is empty.
-fn wanted(workflow: &Workflow, only: &[StageIndex]) -> IndexVec<StageIndex, bool> {
+pub(crate) fn wanted(workflow: &Workflow, only: &[StageIndex]) -> IndexVec<StageIndex, bool> {
     let mut wanted: IndexVec<_, _> = vec![only.is_empty(); workflow.stages.len()].into();
     for &stage in only {
         wanted[stage] = true;

@@ -6,9 +6,10 @@ use fuseline_workflow::{Diagnostic, Fix, InputIndex, OutputIndex, Related, Stage
 
 use super::{Followed, LeakKey, Leaks};
 use crate::plan::Plan;
+use crate::plan_builder;
 
-/// Actions that are followed, and outputs that are noted, at most while a cause is looked for. Where
-/// there would be more, each leak is reported by itself.
+/// Actions that are followed, and outputs that are noted, at most while a cause is looked for.
+/// Where there would be more, each leak is reported by itself.
 const MOST_WORK: usize = 2_000_000;
 
 /// A reference, and another output of the stage that it names.
@@ -127,19 +128,15 @@ fn reached(plan: &Plan<'_>, from: StageIndex) -> BTreeSet<StageIndex> {
     reached
 }
 
-/// References of the stages that leak and of those before them which could name another output of the
-/// same kind, in the order of the stages.
+/// References of the stages that leak and of those before them which could name another output of
+/// the same kind, in the order of the stages.
 fn exchanges(plan: &Plan<'_>, leaks: &Leaks) -> Vec<Exchange> {
-    let stages = &plan.workflow.stages;
-    let mut before: BTreeSet<StageIndex> = leaks.keys().map(|(stage, ..)| *stage).collect();
-    let mut pending: Vec<StageIndex> = before.iter().copied().collect();
-    while let Some(stage) = pending.pop() {
-        let sources = stages[stage].inputs.iter().flat_map(|input| &input.sources);
-        pending.extend(sources.map(|source| source.stage).filter(|stage| before.insert(*stage)));
-    }
+    let leaking: Vec<StageIndex> = leaks.keys().map(|(stage, ..)| *stage).collect();
+    let before = plan_builder::wanted(plan.workflow, &leaking);
+    let stages = plan.workflow.stages.iter_enumerated();
     let mut found = Vec::new();
-    for stage in before {
-        for (input, written) in stages[stage].inputs.iter_enumerated() {
+    for (stage, written) in stages.filter(|(stage, _)| before[*stage]) {
+        for (input, written) in written.inputs.iter_enumerated() {
             for (source, reference) in written.sources.iter().enumerate() {
                 let outputs = &plan.stages[reference.stage].outputs;
                 let kind = outputs[reference.output].1;
