@@ -529,7 +529,8 @@ fn over_repetitions(data: &ReportData, unit: Unit) -> Option<String> {
     };
     Some(format!(
         "Over {most} repetitions of the study the mean gap is {}; its interval, which knows that \
-         repetitions share their examples, leaves out 0 in {} of {}.{whose}",
+         repetitions share their examples and is not adjusted for the number of conditions, leaves \
+         out 0 in {} of {}.{whose}",
         signed_range_of(repeated.iter().map(|of| of.mean), unit),
         repeated.iter().filter(leaves_out_0).count(),
         counted(repeated.len(), "condition"),

@@ -302,8 +302,8 @@ fn repetitions_are_folded_away_and_summed_up() {
     data.supplements = fixture::supplements("lr");
     let folded = "<summary>Native conditions: verdict and permutation gap in other repetitions";
     let spread = "Over 3 repetitions of the study the mean gap is +5.0\u{a0}pp; its interval, \
-                  which knows that repetitions share their examples, leaves out 0 in 0 of 1 \
-                  condition.";
+                  which knows that repetitions share their examples and is not adjusted for the \
+                  number of conditions, leaves out 0 in 0 of 1 condition.";
     assert!(!html(&data).contains(folded));
     for row in &mut data.findings {
         let repeats = row.value_of("quality") == Some("in_distribution");
