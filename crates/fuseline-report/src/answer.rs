@@ -519,7 +519,9 @@ fn over_repetitions(data: &ReportData, unit: Unit) -> Option<String> {
         native.any(|row| of.point.iter().all(|(axis, value)| row.value_of(axis) == Some(value)))
     };
     let repeated: Vec<&Repeated> = data.supplements.repeats.iter().filter(is_native).collect();
-    let most = repeated.iter().map(|of| of.repetitions).max()?;
+    let counts = || repeated.iter().map(|of| of.repetitions);
+    let most = counts().max()?;
+    let up_to = if counts().all(|count| count == most) { "" } else { "up to " };
     let leaves_out_0 = |of: &&&Repeated| {
         of.low.is_some_and(|low| low > 0.0) || of.high.is_some_and(|high| high < 0.0)
     };
@@ -528,7 +530,7 @@ fn over_repetitions(data: &ReportData, unit: Unit) -> Option<String> {
         false => "",
     };
     Some(format!(
-        "Over {most} repetitions of the study the mean gap is {}; its interval, which knows that \
+        "Over {up_to}{most} repetitions of the study the mean gap is {}; its interval, which knows that \
          repetitions share their examples and is not adjusted for the number of conditions, leaves \
          out 0 in {} of {}.{whose}",
         signed_range_of(repeated.iter().map(|of| of.mean), unit),

@@ -9,7 +9,7 @@ use crate::plan::Plan;
 use crate::plan_builder;
 
 /// Actions that are followed, and outputs that are noted, at most while a cause is looked for.
-/// Where there would be more, each leak is reported by itself.
+/// Each leak is reported by itself if there would be more.
 const MOST_WORK: usize = 2_000_000;
 
 /// A reference, and another output of the stage that it names.

@@ -132,8 +132,8 @@ fn checks(answer: &Answer) -> Element {
     }))
 }
 
-/// The verdict at every point of some groups: groups down, columns across. What repeats others is
-/// folded away.
+/// The verdict at every point of some groups. A long table is folded away, and so are those that
+/// repeat others with other splits or seeds.
 fn grid(
     data: &ReportData,
     answer: &Answer,
@@ -142,18 +142,19 @@ fn grid(
     name: &str,
 ) -> Element {
     let is_repetition = |group: &&Group| {
-        let mut rows = group.rows.iter().filter_map(|index| data.findings.get(*index));
-        rows.all(FindingRow::is_repetition)
+        let rows = || group.rows.iter().filter_map(|index| data.findings.get(*index));
+        rows().any(FindingRow::is_repetition) && !rows().any(FindingRow::is_counted)
     };
     let (repeated, own): (Vec<&Group>, Vec<&Group>) =
         groups.iter().copied().partition(is_repetition);
-    let own = table(data, answer, arrangement, &own, name);
+    let shown = table(data, answer, arrangement, &own, name);
+    let shown = if own.len() <= LINES_IN_SIGHT { shown } else { folded(name, &own, shown) };
     if repeated.is_empty() {
-        return own;
+        return shown;
     }
-    let others = format!("{name} in other repetitions");
-    let repeated = folded(&others, &repeated, table(data, answer, arrangement, &repeated, &others));
-    element("div").child(own).child(repeated)
+    let name = format!("{name} in other repetitions");
+    let others = table(data, answer, arrangement, &repeated, &name);
+    element("div").child(shown).child(folded(&name, &repeated, others))
 }
 
 /// `table`, out of sight until it is asked for.
@@ -164,6 +165,7 @@ fn folded(name: &str, groups: &[&Group], table: Element) -> Element {
         .child(table)
 }
 
+/// Groups down, columns across.
 fn table(
     data: &ReportData,
     answer: &Answer,
@@ -201,8 +203,7 @@ fn table(
                 .child(element("tr").child(element("td").class("corner")).children(heads)),
         )
         .child(element("tbody").children(lines));
-    let table = scrolling(name, table);
-    if groups.len() <= LINES_IN_SIGHT { table } else { folded(name, groups, table) }
+    scrolling(name, table)
 }
 
 fn group_head(group: &Group) -> Element {

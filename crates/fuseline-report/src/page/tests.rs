@@ -2,6 +2,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::fixture;
+use crate::supplements::Repeated;
 
 /// The page as XML; what an XML parser refuses, some HTML parser may read differently.
 fn parse(page: &str) -> roxmltree::Document<'_> {
@@ -307,7 +308,10 @@ fn repetitions_are_folded_away_and_summed_up() {
     assert!(!html(&data).contains(folded));
     for row in &mut data.findings {
         let repeats = row.value_of("quality") == Some("in_distribution");
-        row.not_counted = repeats.then(|| "a repetition of split 0".to_owned());
+        row.not_counted = repeats.then(|| match row.value_of("rule") {
+            Some("mean") => "the rule does not read quality".to_owned(),
+            _ => "a repetition: split 1".to_owned(),
+        });
     }
     let page = html(&data);
     let (sight, rest) = page.split_once(folded).expect("repetitions are folded");
@@ -316,4 +320,7 @@ fn repetitions_are_folded_away_and_summed_up() {
     assert!(page.contains(spread) && crate::markdown(&data).contains(spread));
     data.supplements.repeats[0].low = Some(0.01);
     assert!(html(&data).contains("leaves out 0 in 1 of 1 condition"));
+    let fewer = data.supplements.repeats[0].clone();
+    data.supplements.repeats.push(Repeated { repetitions: 2, ..fewer });
+    assert!(html(&data).contains("Over up to 3 repetitions"));
 }
