@@ -48,6 +48,12 @@ fn rules_and_qualities_of_the_shelf_give_findings_on_stressid() {
         // One choice of experts for all, and no better than the oracle.
         assert!(best[row] == best[0] && best[row] < oracle[row]);
     }
+    // Without quality no modality is before another.
+    let clean = numbers(&table, "ba_clean");
+    let without = |rule: &str| {
+        (0..rules.len()).find(|row| rules[*row] == rule && qualities[*row] == "constant")
+    };
+    assert_eq!(without("switch").map(|row| clean[row]), without("mean").map(|row| clean[row]));
     let derived = table.column_by_name("evidence_derived").expect("the column is there");
     let derived = derived.as_boolean();
     for (row, quality) in qualities.iter().enumerate() {

@@ -166,6 +166,44 @@ fn extreme_evidence_and_quality_keep_the_output_law() {
 }
 
 #[test]
+fn the_order_of_modalities_changes_no_prediction() {
+    // Of splits of equal gain a tree takes the first column's.
+    for name in RULES.into_iter().filter(|name| *name != "hgb") {
+        let rule = rule(name);
+        let mut rows = Rows::new(240, 3, 2, true, 37);
+        // Experts that are equally sure, and equal qualities in every third row.
+        for (cell, evidence) in rows.evidence.chunks_exact_mut(2).enumerate() {
+            let sure = if evidence[0] > 0.5 { [0.9, 0.1] } else { [0.1, 0.9] };
+            evidence.copy_from_slice(&sure);
+            rows.quality[cell] = if cell / 3 % 3 == 0 { 1.0 } else { rows.quality[cell] };
+        }
+        let mut turned = rows.clone();
+        turned.modalities.reverse();
+        turned.available.chunks_exact_mut(3).for_each(<[_]>::reverse);
+        turned.quality.chunks_exact_mut(3).for_each(<[_]>::reverse);
+        turned.evidence.chunks_exact_mut(6).for_each(|row| {
+            row.reverse();
+            row.chunks_exact_mut(2).for_each(<[_]>::reverse);
+        });
+        // Standardised by modality, qualities that are all 1 are equal.
+        for constant in [false, true] {
+            let predict = |rows: &Rows| {
+                let mut rows = rows.clone();
+                if constant {
+                    rows.quality.fill(1.0);
+                }
+                let (params, stop) = (defaults(&rule), StopSignal::new());
+                let model = rule.fit(&rows.training(), &params, 1, &stop).unwrap().model;
+                rule.open(&model).unwrap().predict(&rows.batch()).unwrap()
+            };
+            for (one, other) in predict(&rows).iter().zip(predict(&turned)) {
+                assert!((one - other).abs() < 1e-6, "{name}: {one} and {other}");
+            }
+        }
+    }
+}
+
+#[test]
 fn damaged_models_are_refused() {
     for name in RULES {
         let rule = rule(name);

@@ -203,13 +203,43 @@ impl Experts<'_> {
             if right == 0 || right == there.len() {
                 continue;
             }
-            let top = there.iter().map(|&at| quality[at]).fold(f64::NEG_INFINITY, f64::max);
-            let chosen = || there.iter().filter(|&&at| quality[at] >= top);
-            sum +=
-                chosen().filter(|&&at| self.correct[at]).count() as f64 / chosen().count() as f64;
+            sum += self.highest(quality, &there);
             rows += 1;
         }
         Ok((rows > 0).then(|| sum / rows as f64))
+    }
+
+    /// Balanced accuracy of always believing the available modality of highest quality.
+    ///
+    /// `quality`: n rows by modalities, row-major. Equal highest qualities share the row; one
+    /// without any modality counts as wrong. Errors as [`Self::alignment`], and when a label is no
+    /// class.
+    pub fn highest_quality(&self, quality: &[f64]) -> Result<f64, MetricError> {
+        self.check()?;
+        self.check_quality(quality)?;
+        let (mut rows, mut right) = (vec![0.0; self.classes], vec![0.0; self.classes]);
+        for (row, &label) in self.labels.iter().enumerate() {
+            let classes = self.classes;
+            if label as usize >= classes {
+                return Err(MetricError::Class { what: "label", row, value: label, classes });
+            }
+            let places = row * self.modalities..(row + 1) * self.modalities;
+            let there: Vec<usize> = places.filter(|&at| self.available[at]).collect();
+            rows[label as usize] += 1.0;
+            right[label as usize] += self.highest(quality, &there);
+        }
+        let present = rows.iter().zip(&right).filter(|(rows, _)| **rows > 0.0);
+        let recalls: Vec<f64> = present.map(|(rows, right)| right / rows).collect();
+        Ok(recalls.iter().sum::<f64>() / recalls.len() as f64)
+    }
+
+    /// Share that is right of the modalities of highest quality among those at some places of one
+    /// row; 0 of none.
+    fn highest(&self, quality: &[f64], there: &[usize]) -> f64 {
+        let top = there.iter().map(|&at| quality[at]).fold(f64::NEG_INFINITY, f64::max);
+        let chosen = || there.iter().filter(|&&at| quality[at] >= top);
+        let right = chosen().filter(|&&at| self.correct[at]).count();
+        right as f64 / chosen().count().max(1) as f64
     }
 
     fn check_quality(&self, quality: &[f64]) -> Result<(), MetricError> {

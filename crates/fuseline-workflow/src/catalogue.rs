@@ -135,6 +135,12 @@ impl KindSpec {
         self.options.get("properties").is_some_and(|options| options.get(name).is_some())
     }
 
+    /// The names of the options.
+    pub(crate) fn option_names(&self) -> impl Iterator<Item = &str> {
+        let options = self.options.get("properties").and_then(serde_json::Value::as_object);
+        options.into_iter().flatten().map(|(name, _)| name.as_str())
+    }
+
     /// The part of the name before the first dot.
     pub fn family(&self) -> &str {
         self.name.split_once('.').map_or(self.name.as_str(), |(family, _)| family)

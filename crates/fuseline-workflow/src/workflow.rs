@@ -265,6 +265,12 @@ impl OptionPlaces {
         self.nearest(path).map_or(&self.whole, |(key, _)| key).clone()
     }
 
+    /// The option whose key stands at a place, unless it is inside another.
+    pub(crate) fn option_at(&self, place: &Place) -> Option<&str> {
+        let Data::Mapping(entries) = &self.with.as_deref()?.data else { return None };
+        entries.iter().find(|entry| entry.key_place == *place).map(|entry| entry.key.as_str())
+    }
+
     /// The places of the key and the value of the innermost option on a path that is written.
     fn nearest(&self, path: &str) -> Option<(&Place, &Place)> {
         let with = self.with.as_deref()?;

@@ -2,7 +2,7 @@
 //!
 //! For an example with evidence P_mk of modality m for class k, over the available modalities:
 //!
-//! m* = argmax_m max_k P_mk (the first of equals),  p_k = P_m*k / sum_k' P_m*k'
+//! m* = argmax_m max_k P_mk,  p_k = P_m*k / sum_k' P_m*k', the mean of P over equals
 //!
 //! Confidence is the expert's own, not the quality signal: quality is not read, so the permutation
 //! gap of this rule is exactly 0. Where no modality is available, all classes are equally likely.
@@ -15,6 +15,7 @@ use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Params, PermutedPredict, Quality,
     RuleError, Shape, TrainingBatch, export_fusion_rule,
 };
+use fuseline_rules::best_evidence;
 
 /// The rule; it has nothing to remember.
 #[derive(Debug)]
@@ -46,17 +47,12 @@ impl FusionRule for MaxConfidence {
     fn predict(&self, batch: &Batch<'_>, probabilities: &mut [f64]) -> Result<(), RuleError> {
         let classes = batch.classes();
         for (row, out) in probabilities.chunks_exact_mut(classes).enumerate() {
-            out.fill(1.0 / classes as f64);
-            let mut most = f64::NEG_INFINITY;
-            for modality in
-                (0..batch.modalities()).filter(|&modality| batch.is_available(row, modality))
-            {
+            let confidence = |modality| {
                 let evidence = batch.evidence_of(row, modality);
-                let confidence = evidence.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                if confidence > most {
-                    most = confidence;
-                    out.copy_from_slice(evidence);
-                }
+                evidence.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+            };
+            if !best_evidence(batch, row, confidence, out) {
+                out.fill(1.0 / classes as f64);
             }
             let total: f64 = out.iter().sum();
             out.iter_mut().for_each(|probability| *probability /= total);

@@ -3,7 +3,9 @@
 //! With the modality's quality z_m (standardised per modality on the training rows, so that
 //! qualities of different scales compare) and evidence P_mk:
 //!
-//! m* = the available modality of the largest z_m, the first of equals;  p_k = P_{m*,k}
+//! m* = the available modality of the largest z_m;  p_k = P_{m*,k}, the mean of it over equals
+//!
+//! Without quality all are equal, and the rule is the mean.
 //!
 //! If no modality is available, p is the weighted share of each class in the training rows.
 //!
@@ -16,6 +18,7 @@ use fuseline_plugin::{
     Batch, Descriptor, FusionRule, ModelReader, ModelWriter, Params, PermutedPredict, Quality,
     RuleError, Shape, StandardQuality, TrainingBatch, export_fusion_rule,
 };
+use fuseline_rules::best_evidence;
 
 /// Standardisation of quality, and the prediction for rows without any modality.
 #[derive(Debug)]
@@ -66,15 +69,8 @@ impl PermutedPredict for Switch {
     ) -> Result<(), RuleError> {
         let scores = self.quality.standardise(batch);
         quality.predict_rows(batch, &scores, probabilities, |row, scores, out| {
-            let mut best: Option<usize> = None;
-            for modality in batch.available_in(row) {
-                if best.is_none_or(|best| scores[modality] > scores[best]) {
-                    best = Some(modality);
-                }
-            }
-            match best {
-                Some(modality) => out.copy_from_slice(batch.evidence_of(row, modality)),
-                None => out.copy_from_slice(&self.prior),
+            if !best_evidence(batch, row, |modality| scores[modality], out) {
+                out.copy_from_slice(&self.prior);
             }
         })
     }

@@ -24,7 +24,7 @@ use crate::upstream;
 /// Routing regret is the share of examples where some available expert is right and the fused
 /// decision is not; beyond the oracle, the share where the fused decision is right and no expert
 /// is. Selection accuracy looks at the examples whose experts disagree about being right, and says
-/// how often the expert of the highest quality is.
+/// how often the expert of the highest quality is. Experts of equal quality share an example.
 ///
 /// `ba_router` is the ceiling of a learned choice: a logistic router that sees evidence and quality
 /// learns from the labels of test rows of other groups which expert's decision is most likely the
@@ -47,7 +47,8 @@ fn five() -> u32 {
 impl StageKind for Routing {
     const NAME: &'static str = "diagnose.routing";
     // 2: the ceiling of a learned router. 3: its table is an artifact of kind table.
-    const REVISION: u32 = 3;
+    // 4: experts of equal quality share an example.
+    const REVISION: u32 = 4;
     const SUMMARY: &'static str =
         "Oracle, a learned router, routing regret, selection accuracy and alignment, as a table.";
 
@@ -109,7 +110,6 @@ impl StageKind for Routing {
             .hint("leave the stage out, or give every modality an expert")
         })?;
         let headroom = experts.headroom(&tested.clean).map_err(failed)?;
-        let routed = routed(&pooled);
         let accuracy = |right: &[bool]| balanced_accuracy_of(&pooled.labels, pooled.classes, right);
         let mut rows = Vec::new();
         let mut add = |measure: &str, modality: Option<&str>, value: f64| {
@@ -118,7 +118,8 @@ impl StageKind for Routing {
         };
         add("ba_fused", None, accuracy(&tested.clean).map_err(failed)?);
         add("ba_oracle", None, headroom.oracle);
-        add("ba_highest_quality", None, accuracy(&routed).map_err(failed)?);
+        let highest = experts.highest_quality(&pooled.quality).map_err(failed)?;
+        add("ba_highest_quality", None, highest);
         let (group, _) = tested.groups(&cohort);
         for (measure, sees_quality) in [("ba_router", true), ("ba_router_without_quality", false)] {
             let routed = router::routed(&pooled, &group, self.router_folds, sees_quality)?;
@@ -145,20 +146,4 @@ impl StageKind for Routing {
         }
         outputs.put("table", Table { axes: Vec::new(), rows })
     }
-}
-
-/// True if the available expert of the highest quality is right; the first of equals.
-fn routed(pooled: &Pooled) -> Vec<bool> {
-    let width = pooled.modalities.len();
-    (0..pooled.labels.len())
-        .map(|row| {
-            let mut best: Option<usize> = None;
-            for cell in (row * width..(row + 1) * width).filter(|&cell| pooled.available[cell]) {
-                if best.is_none_or(|best| pooled.quality[cell] > pooled.quality[best]) {
-                    best = Some(cell);
-                }
-            }
-            best.is_some_and(|cell| pooled.correct[cell])
-        })
-        .collect()
 }

@@ -65,6 +65,23 @@ fn selection_is_judged_where_modalities_disagree() {
 }
 
 #[test]
+fn the_highest_quality_is_believed_and_equals_share_the_row() {
+    // The first row's first modality is right, the second row's second is not.
+    let mut quality = [0.5; 12];
+    quality[0] = 1.0;
+    quality[3] = 1.0;
+    let expected = ((1.0 + 1.0 + 0.0) / 3.0 + (0.0 + 1.0 + 1.0) / 3.0) / 2.0;
+    assert_eq!(experts().highest_quality(&quality), Ok(expected));
+    // Nothing hangs on the order of modalities.
+    let expected = ((0.5 + 0.5 + 0.0) / 3.0 + (0.0 + 1.0 + 1.0) / 3.0) / 2.0;
+    assert_eq!(experts().highest_quality(&[0.5; 12]), Ok(expected));
+    let gone = Experts { available: &[NO; 12], ..experts() };
+    assert_eq!(gone.highest_quality(&[0.5; 12]), Ok(0.0));
+    assert!(Experts { classes: 1, ..experts() }.highest_quality(&quality).is_err());
+    assert!(experts().highest_quality(&[f64::NAN; 12]).is_err());
+}
+
+#[test]
 fn shapes_are_checked() {
     assert!(experts().headroom(&[YES; 5]).is_err());
     assert!(experts().alignment(&[0.0; 11]).is_err());

@@ -1,5 +1,6 @@
 //! Variants of a stage: a kind with options for each combination of the axes that they mention.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -73,10 +74,15 @@ pub(super) fn check_skeleton(
         _ => Map::new(),
     };
     let places = option_places(stage);
+    let mut repeated = AllRepeated::default();
     for kind in kinds {
         let kind = &world.catalogue.kinds()[*kind];
-        check_options(kind, &options, &[], &places, &stage.strangers, found);
+        let mut mistakes = Vec::new();
+        check_options(kind, &options, &[], &places, &stage.strangers, &mut mistakes);
+        repeated.note(mistakes, "");
     }
+    let kinds = kinds.iter().map(|kind| &world.catalogue.kinds()[*kind]);
+    repeated.report(kinds.len(), &places, &kinds.collect::<Vec<_>>(), found);
 }
 
 /// The kind that `uses:` gives at one combination.
@@ -178,6 +184,97 @@ struct Repeated {
     diagnostic: Diagnostic,
     first: String,
     count: usize,
+    /// The same option unknown to other kinds: what is said of each.
+    others: BTreeSet<String>,
+}
+
+/// The diagnostics of one stage, each once.
+#[derive(Default)]
+struct AllRepeated(BTreeMap<(FileId, usize, usize, &'static str, String), Repeated>);
+
+impl AllRepeated {
+    fn note(&mut self, found: Vec<Diagnostic>, at: &str) {
+        for diagnostic in found {
+            let (file, start, end) = diagnostic.place.order();
+            // Wrong values differ from point to point, and one of them is enough to see; missing
+            // options have the same place, and are distinguished by their words.
+            let words = match diagnostic.code {
+                codes::MISSING_OPTION | codes::UNKNOWN_KIND | codes::AXIS_FIELDS => {
+                    diagnostic.message.clone()
+                }
+                _ => String::new(),
+            };
+            let unknown = diagnostic.code == codes::UNKNOWN_OPTION;
+            match self.0.entry((file, start, end, diagnostic.code.0, words)) {
+                Entry::Occupied(mut known) => {
+                    let known = known.get_mut();
+                    known.count += 1;
+                    if unknown && known.diagnostic.message != diagnostic.message {
+                        known.others.insert(diagnostic.message);
+                    }
+                }
+                Entry::Vacant(new) => {
+                    let (first, others) = (at.to_owned(), BTreeSet::new());
+                    new.insert(Repeated { diagnostic, first, count: 1, others });
+                }
+            }
+        }
+    }
+
+    /// Reports each problem once, with its points unless it holds at all of them. `kinds`: those of
+    /// the stage.
+    fn report(
+        self,
+        variants: usize,
+        places: &OptionPlaces,
+        kinds: &[&KindSpec],
+        found: &mut Vec<Diagnostic>,
+    ) {
+        for Repeated { mut diagnostic, first, count, others } in self.0.into_values() {
+            // A point that lacks a field is the place.
+            let is_point = diagnostic.code == codes::AXIS_FIELDS;
+            if count < variants && !first.is_empty() && !is_point {
+                diagnostic.label = Some(match count - 1 {
+                    0 => format!("at {first}"),
+                    more => format!("at {first} and {more} more"),
+                });
+            }
+            if !others.is_empty() {
+                diagnostic = unknown_to_several(diagnostic, others.len(), places, kinds);
+            }
+            found.push(diagnostic);
+        }
+    }
+}
+
+/// One error for an option that one kind of a stage does not have, nor some others.
+fn unknown_to_several(
+    mut diagnostic: Diagnostic,
+    others: usize,
+    places: &OptionPlaces,
+    kinds: &[&KindSpec],
+) -> Diagnostic {
+    diagnostic.message += &match others {
+        1 => ", nor has another kind of this stage".to_owned(),
+        more => format!(", nor have {more} other kinds of this stage"),
+    };
+    let Some(option) = places.option_at(&diagnostic.place).map(str::to_owned) else {
+        return diagnostic;
+    };
+    let having: Vec<_> = kinds.iter().filter(|kind| kind.has_option(&option)).collect();
+    if having.is_empty() {
+        let names: BTreeSet<_> = kinds.iter().flat_map(|kind| kind.option_names()).collect();
+        return diagnostic.suggest(&option, "option", names);
+    }
+    let having: Vec<_> = having.iter().map(|kind| kind.name.as_str()).collect();
+    diagnostic.hint = Some(format!(
+        "{} {} it: give the value to its points of the axis as a field, and read that field here; \
+         the option is left out at points that lack it",
+        crate::names::list(&having),
+        if having.len() == 1 { "alone has" } else { "alone have" },
+    ));
+    diagnostic.fix = None;
+    diagnostic
 }
 
 /// Makes the variants of one stage.
@@ -200,7 +297,7 @@ pub(super) struct VariantMaker<'a, 'n> {
     /// By kind, the ports that the stage declares for itself.
     pub declared: BTreeMap<KindIndex, Arc<DeclaredPorts>>,
     places: Arc<OptionPlaces>,
-    repeated: BTreeMap<(FileId, usize, usize, &'static str, String), Repeated>,
+    repeated: AllRepeated,
 }
 
 impl<'a, 'n> VariantMaker<'a, 'n> {
@@ -232,7 +329,7 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
             kinds: BTreeSet::new(),
             declared: BTreeMap::new(),
             places: Arc::new(option_places(stage)),
-            repeated: BTreeMap::new(),
+            repeated: AllRepeated::default(),
         }
     }
 
@@ -266,7 +363,7 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
             variants.push(self.variant(&mut environment, &mut found));
             if !found.is_empty() {
                 let at = written_point(over, point, self.world.axes, Some(mentioned));
-                self.note(found, &at);
+                self.repeated.note(found, &at);
             }
             // The first has settled what all of them share.
             if variants.len() == 1 && rest.len() >= PARALLEL_VARIANTS {
@@ -427,39 +524,10 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
         }
     }
 
-    fn note(&mut self, found: Vec<Diagnostic>, at: &str) {
-        for diagnostic in found {
-            let (file, start, end) = diagnostic.place.order();
-            // Wrong values differ from point to point, and one of them is enough to see; missing
-            // options have the same place, and are distinguished by their words.
-            let words = match diagnostic.code {
-                codes::MISSING_OPTION
-                | codes::UNKNOWN_OPTION
-                | codes::UNKNOWN_KIND
-                | codes::AXIS_FIELDS => diagnostic.message.clone(),
-                _ => String::new(),
-            };
-            self.repeated
-                .entry((file, start, end, diagnostic.code.0, words))
-                .and_modify(|repeated| repeated.count += 1)
-                .or_insert_with(|| Repeated { diagnostic, first: at.to_owned(), count: 1 });
-        }
-    }
-
-    /// Reports each problem once, with its points unless it holds at all of them.
+    /// Reports each problem once.
     pub(super) fn report(&mut self, variants: usize, found: &mut Vec<Diagnostic>) {
-        for Repeated { mut diagnostic, first, count } in
-            std::mem::take(&mut self.repeated).into_values()
-        {
-            // A point that lacks a field is the place.
-            let is_point = diagnostic.code == codes::AXIS_FIELDS;
-            if count < variants && !first.is_empty() && !is_point {
-                diagnostic.label = Some(match count - 1 {
-                    0 => format!("at {first}"),
-                    more => format!("at {first} and {more} more"),
-                });
-            }
-            found.push(diagnostic);
-        }
+        let kinds: Vec<_> =
+            self.kinds.iter().map(|kind| &self.world.catalogue.kinds()[*kind]).collect();
+        std::mem::take(&mut self.repeated).report(variants, &self.places, &kinds, found);
     }
 }
