@@ -233,6 +233,12 @@ impl Store for LocalStore {
                     let folder = metadata.is_dir() && !is_link;
                     entries.push(Entry { name, stat: Stat { folder, ..metadata.into() } });
                 }
+                // A link that leads nowhere or in a circle: it alone cannot be read.
+                Err(_) if is_link => {
+                    if let Ok(link) = entry.metadata() {
+                        entries.push(Entry { name, stat: link.into() });
+                    }
+                }
                 // Another process has removed it since.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),

@@ -464,6 +464,26 @@ fn many_threads_on_one_cache_never_see_anything_but_whole_objects() {
 }
 
 #[test]
+fn links_that_lead_nowhere_stop_neither_verification_nor_collection() {
+    use std::os::unix::fs::symlink;
+    let (_folder, cache) = open();
+    execute(&cache, "circle").unwrap();
+    execute(&cache, "whole").unwrap();
+    let object = cache.path_of(Shelf::Objects, &Digest::hash(output_of("circle")));
+    fs::remove_file(&object).unwrap();
+    symlink(&object, &object).unwrap();
+    symlink("nowhere", object.with_file_name("a")).unwrap();
+    let report = cache.verify().unwrap();
+    assert_eq!((report.objects, report.damaged_objects.len(), report.missing.len()), (2, 1, 1));
+    assert_eq!(report.damaged_objects[0].digest, Digest::hash(output_of("circle")));
+    assert!(!is_cached(&cache, "circle") && is_cached(&cache, "whole"));
+    execute(&cache, "circle").unwrap();
+    assert!(cache.verify().unwrap().is_sound());
+    symlink("gc", object.with_file_name("gc")).unwrap();
+    cache.gc(&GcOptions::default()).unwrap();
+}
+
+#[test]
 fn a_lease_is_had_by_one_at_a_time_and_given_back_when_dropped() {
     let (_folder, cache) = open();
     let inside = std::sync::atomic::AtomicUsize::new(0);

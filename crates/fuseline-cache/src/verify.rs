@@ -161,7 +161,7 @@ impl Cache {
                 (u64::from(packed.entry.length), packed.read().map(Digest::hash))
             }
             Stored::File(path) | Stored::Stat(path, _) => {
-                let size = self.store.stat(path).ok()?.size;
+                let size = self.store.stat(path).map_or(0, |stat| stat.size);
                 (size, self.store.open(path).and_then(Digest::of_reader))
             }
         };

@@ -43,10 +43,16 @@ impl Shared {
     }
 
     pub fn find_action(&self, key: &ActionKey) -> Option<ActionRecord> {
+        let record = self.find_record(key)?;
+        lock(&self.found).insert(*key);
+        Some(record)
+    }
+
+    /// The record of an action, as the packs of the remote say now.
+    pub fn find_record(&self, key: &ActionKey) -> Option<ActionRecord> {
         let mut state = lock(&self.state);
         loop {
             if let Some(record) = state.catalogue.record(key) {
-                lock(&self.found).insert(*key);
                 return Some(record);
             }
             if !self.load_more(&mut state) {
@@ -66,9 +72,12 @@ impl Shared {
         state.catalogue.object(digest) == Some(size)
     }
 
-    /// True when the remote holds an object as far as is known, so that it need not be sent.
+    /// True when the remote holds an object as far as is known, so that it need not be sent. Of
+    /// one that is left alone nothing is known.
     pub fn holds(&self, digest: &Digest) -> bool {
-        !lock(&self.lost).contains(digest) && lock(&self.state).catalogue.object(digest).is_some()
+        !self.bucket.reads.is_open()
+            && !lock(&self.lost).contains(digest)
+            && lock(&self.state).catalogue.object(digest).is_some()
     }
 
     /// Loads the records that come next; false when there are no more.

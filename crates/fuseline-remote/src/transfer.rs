@@ -1,11 +1,13 @@
 //! Pushing and pulling what a run reached.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use fuseline_cache::{ActionKey, Remote};
+use fuseline_artifact::Digest;
+use fuseline_cache::{ActionKey, ActionRecord, OutputRecord, Remote};
 use serde::Serialize;
 
-use crate::remote::{LAYOUT, RemoteCache, Shared, lock};
+use crate::bucket::RequestError;
+use crate::remote::{LAYOUT, RemoteCache, Shared, in_parallel, lock, object_path};
 
 /// Result of a push or a pull.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -40,8 +42,9 @@ impl RemoteCache {
         let mut transfer = Transfer { actions: keys.len() as u64, ..Transfer::default() };
         // What this cache has kept of the remote says what was there once.
         self.shared.list_all();
+        let whole = self.shared.find_whole(keys);
         for key in keys {
-            if self.shared.is_known(key) {
+            if whole.contains(key) {
                 transfer.known += 1;
             } else if matches!(self.shared.cache.peek_local_action(key), Ok(Some(_))) {
                 self.note_executed(key);
@@ -61,9 +64,7 @@ impl RemoteCache {
             let local = shared.cache.peek_local_action(key).ok().flatten();
             let record = local.clone().or_else(|| self.find_action(key));
             let outputs = record.iter().flat_map(|record| &record.outputs);
-            let lacks = |of: &&fuseline_cache::OutputRecord| {
-                !shared.cache.has_local_object(&of.digest, of.size)
-            };
+            let lacks = |of: &&OutputRecord| !shared.cache.has_local_object(&of.digest, of.size);
             let missing: Vec<_> = outputs.filter(lacks).map(|of| (of.digest, of.size)).collect();
             match (record, missing.is_empty()) {
                 (Some(_), true) => transfer.known += u64::from(local.is_some()),
@@ -98,16 +99,25 @@ impl RemoteCache {
 }
 
 impl Shared {
-    /// True when the remote has the record of an action, as its packs say now.
-    fn is_known(&self, key: &ActionKey) -> bool {
-        let mut state = lock(&self.state);
-        loop {
-            if state.catalogue.record(key).is_some() {
-                return true;
-            }
-            if !self.load_more(&mut state) {
-                return false;
-            }
-        }
+    /// Actions of which the remote has the record and, as it says now, every object in its length.
+    /// The other objects are sent again.
+    fn find_whole(&self, keys: &BTreeSet<ActionKey>) -> BTreeSet<ActionKey> {
+        let find = |key: &ActionKey| Some((*key, self.find_record(key)?));
+        let known: Vec<(ActionKey, ActionRecord)> = keys.iter().filter_map(find).collect();
+        let outputs = known.iter().flat_map(|(_, record)| &record.outputs);
+        let objects: BTreeMap<Digest, u64> = outputs.map(|of| (of.digest, of.size)).collect();
+        let objects: Vec<(Digest, u64)> = objects.into_iter().collect();
+        in_parallel(&objects, |(digest, size)| match self.bucket.head(&object_path(digest)) {
+            Ok(found) if found == *size => {}
+            Ok(_) => _ = lock(&self.refused).insert(*digest),
+            Err(RequestError::NotFound) => _ = lock(&self.lost).insert(*digest),
+            // It does not say; the warning of the remote does.
+            Err(_) => {}
+        });
+        let (lost, refused) = (lock(&self.lost), lock(&self.refused));
+        let is_there =
+            |of: &OutputRecord| !lost.contains(&of.digest) && !refused.contains(&of.digest);
+        let whole = known.iter().filter(|(_, record)| record.outputs.iter().all(is_there));
+        whole.map(|(key, _)| *key).collect()
     }
 }

@@ -178,7 +178,7 @@ impl Shared {
             false => {
                 // None when it was collected meanwhile.
                 let bytes = self.cache.get_object(digest).ok()??;
-                self.bucket.put(&path, bytes, is_refused)
+                self.put_whole(&path, bytes, is_refused)
             }
         };
         match sent {
@@ -189,6 +189,18 @@ impl Shared {
         }
         lock(&self.uploads.sent_objects).insert(*digest);
         Some(())
+    }
+
+    /// Sends bytes under a name that is made of their digest. What has the name already stays,
+    /// unless its length is another.
+    fn put_whole(&self, path: &str, bytes: Bytes, replace: bool) -> Result<(), RequestError> {
+        let size = bytes.len() as u64;
+        match self.bucket.put(path, bytes.clone(), replace) {
+            Err(RequestError::Exists) if self.bucket.head(path)? != size => {
+                self.bucket.put(path, bytes, true)
+            }
+            put => put,
+        }
     }
 
     /// Sends an object in parts, each read from the cache when its turn comes. It gets its name
@@ -245,7 +257,7 @@ impl Shared {
         let scope = self.scope().to_owned();
         let (name, bytes) = self.encode_pack(&scope, records);
         let bytes = Bytes::from(bytes);
-        match self.bucket.put(&pack_path(&scope, &name), bytes.clone(), false) {
+        match self.put_whole(&pack_path(&scope, &name), bytes.clone(), false) {
             Ok(()) | Err(RequestError::Exists) => {
                 self.bucket.counts.packs_sent.add(1);
                 self.uploads.sent.add(records.len() as u64);

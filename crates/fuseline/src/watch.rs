@@ -1,11 +1,10 @@
 //! The events of a run, read from its folder while it goes on, from any machine that sees the
 //! cache.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 
-use fuseline_cache::Cache;
+use fuseline_cache::{Cache, open_regular};
 use fuseline_engine::Event;
 use serde_json::Value;
 
@@ -29,7 +28,7 @@ impl RunEvents {
     pub fn read_new(&mut self) -> Result<Vec<Event>, Error> {
         let unreadable = |source| Error::Read { path: self.path.clone(), source };
         // Opened anew each time: on NFS that is what shows what another machine has written.
-        let mut file = match File::open(&self.path) {
+        let mut file = match open_regular(&self.path) {
             Ok(file) => file,
             // The run has only announced itself.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -54,9 +53,20 @@ fn decode(line: &[u8]) -> Option<Event> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write as _;
 
     use super::*;
+
+    #[test]
+    fn a_log_without_end_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path()).unwrap();
+        let run = cache.runs_folder().join("1-1");
+        std::fs::create_dir_all(&run).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", run.join("events.jsonl")).unwrap();
+        assert!(RunEvents::of_run(&cache, "1-1").read_new().is_err());
+    }
 
     #[test]
     fn events_come_once_each_and_half_a_line_when_it_is_whole() {

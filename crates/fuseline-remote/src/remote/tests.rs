@@ -186,6 +186,52 @@ fn a_push_sends_again_what_the_remote_has_lost() {
 }
 
 #[test]
+fn a_push_sends_again_objects_that_are_gone_or_cut_while_their_records_stay() {
+    let (_folder, path) = shared();
+    let machine = Machine::new(&path, RemoteMode::Write);
+    machine.run("w", 0..12);
+    let push = || {
+        let (_cache, remote) = machine.connect("w");
+        let transfer = remote.push(&(0..12).map(key).collect());
+        let report = remote.finish(&Arc::default());
+        (transfer.known, report.actions_sent, report.objects_sent)
+    };
+    assert_eq!(push(), (12, 0, 0));
+    let object = |number| path.join(object_path(&Digest::hash(bytes(number))));
+    // Those of 0 and 10 are sent in parts, and that of 5 is asked for first.
+    for gone in [0, 1] {
+        std::fs::remove_file(object(gone)).unwrap();
+    }
+    for cut in [2, 5, 10] {
+        std::fs::write(object(cut), "").unwrap();
+    }
+    assert_eq!(push(), (7, 5, 5));
+    assert_eq!(push(), (12, 0, 0));
+    let report = Machine::new(&path, RemoteMode::Read).run("w", 0..12);
+    assert_eq!((report.actions_found, report.warning), (12, None));
+}
+
+#[test]
+fn what_a_full_disk_left_of_a_remote_is_written_over() {
+    let (_folder, path) = shared();
+    Machine::new(&path, RemoteMode::Write).run("w", 0..3);
+    let files = || {
+        let folders = ["objects", "packs"].map(|name| path.join("v1").join(name));
+        let folders = folders.map(|folder| std::fs::read_dir(folder).unwrap());
+        let folders = folders.into_iter().flatten().map(|folder| folder.unwrap().path());
+        folders
+            .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+            .map(|file| file.unwrap().path())
+    };
+    let sizes = || files().map(|file| std::fs::metadata(file).unwrap().len()).collect::<Vec<_>>();
+    let before = sizes();
+    files().for_each(|file| std::fs::write(file, "").unwrap());
+    let report = Machine::new(&path, RemoteMode::Write).run("w", 0..3);
+    assert_eq!((report.actions_sent, report.objects_sent), (3, 3));
+    assert_eq!(sizes(), before);
+}
+
+#[test]
 fn folders_that_are_made_in_a_shared_folder_have_its_rights() {
     use std::os::unix::fs::PermissionsExt;
     let (_folder, path) = shared();

@@ -1,6 +1,7 @@
 //! One run of a program: what it is given, and what it gives back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use arrow::compute::filter_record_batch;
 use fuseline_artifact::{
     Artifact, ArtifactKind, Cohort, Folds, INNER_FOLD, Payload, Report, Typed,
 };
-use fuseline_engine::{Inputs, Labelled, Outputs, ReadFile, StageError, codes};
+use fuseline_engine::{Inputs, Labelled, Outputs, ReadFile, StageError, codes, open_regular};
 use fuseline_host::outside_of;
 use serde_json::{Map, Value, json};
 
@@ -96,7 +97,7 @@ fn run_in(
     let known = Known::gather(given.iter().flat_map(|given| &given.artifacts), inputs.point());
     for (name, port) in &stage.outputs.0 {
         let path = folder.join(output_path(name, port.artifact));
-        let bytes = std::fs::read(&path).map_err(|error| {
+        let bytes = read_regular(&path).map_err(|error| {
             StageError::failed(format!(
                 "the program ended and did not write output {name}: {error}"
             ))
@@ -118,11 +119,18 @@ fn run_in(
     Ok(())
 }
 
+/// Reads what the program wrote, unless it is a pipe or a device, which has no end.
+fn read_regular(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// The files that the program reports as read; those of its own folder are copies that the key
 /// covers.
 fn reads(folder: &Path) -> Result<Vec<ReadFile>, StageError> {
     let path = folder.join(READS);
-    let bytes = match std::fs::read(&path) {
+    let bytes = match read_regular(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         bytes => bytes.map_err(|error| StageError::failed(format!("{READS}: {error}")))?,
     };

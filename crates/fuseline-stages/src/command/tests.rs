@@ -138,6 +138,20 @@ fn a_program_that_is_not_there_and_one_that_writes_nothing_are_told_apart() {
 }
 
 #[test]
+fn a_pipe_or_a_device_that_a_program_leaves_is_not_read() {
+    let whole = "cp inputs/features.parquet outputs/main.parquet";
+    for made in ["mkfifo outputs/main.parquet", "ln -s /dev/zero outputs/main.parquet"] {
+        let error = copied(copy("fit", json!({ "run": ["sh", "-c", made] }))).unwrap_err();
+        assert!(error.message.contains("output main: it is a pipe or a device"), "{error}");
+    }
+    for made in ["mkfifo reads.json", "ln -s /dev/zero reads.json"] {
+        let run = format!("{whole}; {made}");
+        let error = copied(copy("fit", json!({ "run": ["sh", "-c", run] }))).unwrap_err();
+        assert!(error.message.contains("reads.json: it is a pipe or a device"), "{error}");
+    }
+}
+
+#[test]
 fn a_program_sees_nothing_of_the_environment_but_what_its_stage_says() {
     let check = "test -z \"$CARGO\" && test -z \"$USER\" && test \"$HOME\" = \"$PWD\" && \
                  test \"$ALPHA\" = beta && cp inputs/features.parquet outputs/main.parquet";

@@ -136,7 +136,7 @@ impl OutcomeReader {
     /// The lines that are new since the last call; none when there is no file yet.
     pub fn new_lines(&mut self, path: &Path) -> io::Result<Vec<Line>> {
         // Opened anew each time: on NFS that is what shows what another machine has written.
-        let mut file = match File::open(path) {
+        let mut file = match fuseline_cache::open_regular(path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),

@@ -109,7 +109,7 @@ fn times(cache: &Cache, run: &Manifest) -> BTreeMap<String, (Option<u64>, Option
     }
     let mut times: BTreeMap<String, (Option<u64>, Option<u64>)> = BTreeMap::new();
     let log = cache.runs_folder().join(&run.run).join(EVENTS_FILE);
-    let Ok(log) = std::fs::File::open(log) else { return times };
+    let Ok(log) = fuseline_cache::open_regular(&log) else { return times };
     for line in std::io::BufReader::new(log).lines().map_while(Result::ok) {
         let Ok(line) = serde_json::from_str::<Line>(&line) else { continue };
         let Some(action) = line.action else { continue };
