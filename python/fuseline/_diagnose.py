@@ -207,7 +207,7 @@ class Diagnosis:
             )
         if labels.dtype.kind == "f" and not np.all(np.isfinite(labels)):
             raise FuselineError("y holds values that are not finite: leave those rows out of quality and y")
-        self.classes = list(np.unique(labels)) if classes is None else list(classes)
+        self.classes = self._sorted(labels) if classes is None else list(classes)
         numbers, unknown = self._class_numbers(labels)
         if unknown:
             raise FuselineError(f"y has labels that are in no class: {unknown}")
@@ -285,18 +285,27 @@ class Diagnosis:
         if labels.shape != (rows,):
             raise FuselineError(f"y has shape {labels.shape} and quality has {rows} rows: ({rows},) is expected")
         try:
-            values = labels.astype(np.float64)
-        except (TypeError, ValueError):
+            values = Diagnosis._floats("y", labels)
+        except FuselineError:
             raise FuselineError(f"score={metric!r} is of numbers, and y holds {labels.dtype}") from None
         if not np.all(np.isfinite(values)):
             raise FuselineError("y holds values that are not finite: leave those rows out of quality and y")
         return values
 
     @staticmethod
+    def _sorted(labels: NDArray[Any]) -> list[Any]:
+        """The classes of which no order is given."""
+        try:
+            return list(np.unique(labels))
+        except TypeError:
+            types = ", ".join(sorted({type(label).__name__ for label in labels.ravel()}))
+            raise FuselineError(f"y has labels of several types, {types}: `classes=` gives their order") from None
+
+    @staticmethod
     def _floats(what: str, values: Any) -> Floats:
         """Numbers as doubles; NaN where one is missing."""
         try:
-            array = np.asarray(values)
+            array = _as_array(what, values)
             if array.dtype.kind not in "biufO":
                 raise TypeError
             # Of numbers what is missing is NaN already.
@@ -330,7 +339,7 @@ class Diagnosis:
     @staticmethod
     def _known(what: str, values: ArrayLike | Sequence[Any]) -> NDArray[Any]:
         """Values as an array of which none is missing."""
-        array = np.asarray(values)
+        array = _as_array(what, values)
         missing = _missing(values)
         if missing is not None:
             row = int(np.argwhere(missing)[0][0])
@@ -338,10 +347,13 @@ class Diagnosis:
         return array
 
     def _names(self, what: str, values: ArrayLike | Sequence[str], rows: int) -> list[str]:
-        names = [str(value) for value in self._known(what, values).tolist()]
-        if len(names) != rows:
-            raise FuselineError(f"{what} has {len(names)} values where {rows} are expected")
-        return names
+        known = self._known(what, values)
+        if known.ndim != 1:
+            found = f"has shape {known.shape}" if known.ndim else f"is a {type(values).__name__}"
+            raise FuselineError(f"{what} {found}: one value for each row is expected, ({rows},)")
+        if len(known) != rows:
+            raise FuselineError(f"{what} has {len(known)} values where {rows} are expected")
+        return [str(value) for value in known.tolist()]
 
     def _neutral_quality(self, flat: Floats, neutral: ArrayLike | None) -> Floats:
         if neutral is None:
@@ -456,6 +468,9 @@ class Diagnosis:
             broken = np.take(self._quality, index[:, 0], axis=0)
         else:
             broken = np.stack([self._quality[index[:, m], m] for m in range(width)], axis=2)
+        if not self._available.all():
+            stays = ~self._available.reshape(rows, width, *[1] * (self._quality.ndim - 2))
+            broken = np.where(stays, self._quality, broken)
         if message["ask"] == "mixed":
             return Ask("mixed", broken[0], number=number)
         return Ask("broken", broken, int(message["first"]), count, number)
@@ -482,9 +497,11 @@ class Diagnosis:
     def _array(self, predictions: Any) -> NDArray[Any]:
         """One answer as an array."""
         try:
-            array = np.asarray(predictions)
+            array = _as_array("the answer of the model", predictions)
         except ValueError:
             array = np.empty(())
+        if isinstance(predictions, np.ma.MaskedArray) and np.ma.getmaskarray(predictions).any():
+            raise FuselineError("the answer of the model has masked values: a value for every row is expected")
         if array.ndim == 0:
             expected = "of numbers" if "value" in self._header else "of probabilities (rows, classes) or decisions (rows,)"
             raise FuselineError(f"the model gave a {type(predictions).__name__} and no array {expected}")
@@ -549,15 +566,12 @@ class Diagnosis:
             if answer.shape[: len(shape)] != shape:
                 raise FuselineError(f"the predictions have shape {answer.shape} where {shape} is expected in front")
             each = answer if is_block else answer[None]
-            answer = np.stack([np.asarray(self._score(self._y, one), dtype=np.float64) for one in each]).reshape(len(each), -1)
+            answer = np.stack([self._floats("the score", self._score(self._y, one)) for one in each]).reshape(len(each), -1)
             answer = answer if is_block else answer[0]
             self._expect("the array of scores", answer.shape, shape)
         else:
             self._expect("the array of predictions", answer.shape, shape)
-        try:
-            answer = np.ascontiguousarray(answer, dtype="<f8")
-        except (TypeError, ValueError):
-            raise FuselineError(f"the predictions are {answer.dtype}, and numbers are expected") from None
+        answer = np.ascontiguousarray(self._floats("the answer of the model", answer), dtype="<f8")
         self._refuse_not_finite("predictions or scores", ask, answer)
         self._write(answer.data.cast("B"))
         self._asked = None
@@ -734,6 +748,14 @@ def _key(value: Any) -> Any:
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return int(value)
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _as_array(what: str, values: Any) -> NDArray[Any]:
+    """An array; torch says of a tensor with a gradient or on a GPU that it is none, and what to do."""
+    try:
+        return np.asarray(values)
+    except RuntimeError as error:
+        raise FuselineError(f"{what} is no array of numpy: {error}") from None
 
 
 def _missing(values: Any) -> NDArray[np.bool_] | None:
