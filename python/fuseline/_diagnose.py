@@ -179,9 +179,9 @@ class Diagnosis:
         title: str = "",
     ) -> None:
         self._vectorized = vectorized
-        _refuse_other_orders(quality=quality, y=y, groups=groups, available=available)
-        if modalities is None and getattr(quality, "columns", None) is not None:
-            modalities = [str(name) for name in quality.columns]  # type: ignore[union-attr]
+        _refuse_other_orders(quality=quality, y=y, groups=groups, available=available, ids=ids)
+        columns = _names_of(quality)
+        modalities = columns if modalities is None else modalities
         # Copies, here and in each question: a model that writes into its input changes no other question.
         self._quality = self._floats("quality", quality).copy()
         if self._quality.ndim not in (2, 3):
@@ -239,6 +239,8 @@ class Diagnosis:
             raise FuselineError(f"modalities is one text, {modalities!r}; a list of {width} names is expected")
         self.modalities = [f"modality {m + 1}" for m in range(width)] if modalities is None else list(modalities)
         self._expect("modalities", (len(self.modalities),), (width,))
+        for what, names in (("quality", columns), ("available", _names_of(available)), ("neutral", _names_of(neutral, "index"))):
+            self._refuse_other_names(f"the columns of {what}", names, "modalities", self.modalities)
         self._neutral = self._neutral_quality(flat, neutral)
         self._title = title
         header: dict[str, Any] = {
@@ -505,15 +507,19 @@ class Diagnosis:
         if array.ndim == 0:
             expected = "of numbers" if "value" in self._header else "of probabilities (rows, classes) or decisions (rows,)"
             raise FuselineError(f"the model gave a {type(predictions).__name__} and no array {expected}")
-        columns = getattr(predictions, "columns", None)
-        if columns is not None and "value" not in self._header:
-            found, own = ([str(name) for name in names] for names in (columns, self.classes))
-            if found != own and sorted(found) == sorted(own):
-                raise FuselineError(
-                    f"the columns of the predictions are {', '.join(found)} and the classes are {', '.join(own)}: "
-                    "give the columns in this order, or theirs in `classes=`"
-                )
+        if "value" not in self._header:
+            self._refuse_other_names("the columns of the predictions", _names_of(predictions), "classes", self.classes)
         return array
+
+    @staticmethod
+    def _refuse_other_names(what: str, found: list[str] | None, kind: str, names: Sequence[Any]) -> None:
+        """Columns are taken by their places: the names of another order are no such columns."""
+        own = [str(name) for name in names]
+        if found is not None and found != own and sorted(found) == sorted(own):
+            raise FuselineError(
+                f"{what} are {', '.join(found)} and the {kind} are {', '.join(own)}: "
+                f"give the columns in this order, or theirs in `{kind}=`"
+            )
 
     def _block(self, answers: Iterator[Any]) -> NDArray[Any]:
         """Answers to the questions of a block, one after another."""
@@ -751,11 +757,17 @@ def _key(value: Any) -> Any:
 
 
 def _as_array(what: str, values: Any) -> NDArray[Any]:
-    """An array; torch says of a tensor with a gradient or on a GPU that it is none, and what to do."""
+    """An array; torch says of a tensor with a gradient, on a GPU or in bfloat16 that it is none, and what to do."""
     try:
         return np.asarray(values)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise FuselineError(f"{what} is no array of numpy: {error}") from None
+
+
+def _names_of(values: Any, along: str = "columns") -> list[str] | None:
+    """Names that a table of pandas or polars, or a row of one, has along its columns or its index."""
+    names = getattr(values, along, None)
+    return None if names is None or callable(names) else [str(name) for name in names]
 
 
 def _missing(values: Any) -> NDArray[np.bool_] | None:

@@ -540,3 +540,22 @@ def test_what_is_no_value_for_each_row_is_refused_by_its_name(more, words):
     y, evidence, quality, _ = study()
     with pytest.raises(fuseline.FuselineError, match=words):
         fuseline.diagnose(gate(evidence), **{"quality": quality, "y": y, "permutations": 20, **more})
+
+
+def test_names_that_stand_in_another_order_are_refused():
+    pandas = pytest.importorskip("pandas")
+    y, evidence, quality, _ = study()
+    table = pandas.DataFrame(quality, columns=["voice", "face"])
+    there = pandas.DataFrame(np.ones(quality.shape, dtype=bool), columns=["face", "voice"])
+    held = pandas.Series({"face": 0.5, "voice": 0.6})
+    ids = pandas.Series([f"e{row}" for row in range(len(y))]).sample(frac=1, random_state=1)
+    for more, words in [
+        ({"available": there}, "the columns of available are face, voice and the modalities are voice, face"),
+        ({"neutral": held}, "the columns of neutral are face, voice"),
+        ({"modalities": ["face", "voice"]}, "the columns of quality are voice, face"),
+        ({"ids": ids}, "ids has the rows of quality in another order"),
+    ]:
+        with pytest.raises(fuseline.FuselineError, match=words):
+            fuseline.diagnose(gate(evidence), quality=table, y=y, permutations=20, **more)
+    same = {"available": there[["voice", "face"]], "neutral": held[["voice", "face"]], "modalities": ["voice", "face"]}
+    fuseline.diagnose(gate(evidence), quality=table, y=y, permutations=20, **same)
