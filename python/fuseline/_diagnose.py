@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fuseline._binary import environment, find_binary
-from fuseline._errors import FuselineError
+from fuseline._errors import FuselineError, visible
 from fuseline._workflow import writes_over
 
 PROTOCOL = 1
@@ -100,7 +100,7 @@ class Result:
     def verdict(self) -> str:
         """The answer in words, and what a reader of it must know."""
         cautions = [f"Caution: {text}" for text in self.values["cautions"]]
-        return " ".join([self.values["headline"], *self.values["sentences"], *cautions])
+        return visible(" ".join([self.values["headline"], *self.values["sentences"], *cautions]))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "values":
