@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fuseline._binary import environment, find_binary
-from fuseline._errors import FuselineError
+from fuseline._errors import FuselineError, visible
 from fuseline._workflow import writes_over
 
 PROTOCOL = 1
@@ -100,7 +100,7 @@ class Result:
     def verdict(self) -> str:
         """The answer in words, and what a reader of it must know."""
         cautions = [f"Caution: {text}" for text in self.values["cautions"]]
-        return " ".join([self.values["headline"], *self.values["sentences"], *cautions])
+        return visible(" ".join([self.values["headline"], *self.values["sentences"], *cautions]))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "values":
@@ -179,9 +179,9 @@ class Diagnosis:
         title: str = "",
     ) -> None:
         self._vectorized = vectorized
-        _refuse_other_orders(quality=quality, y=y, groups=groups, available=available)
-        if modalities is None and getattr(quality, "columns", None) is not None:
-            modalities = [str(name) for name in quality.columns]  # type: ignore[union-attr]
+        _refuse_other_orders(quality=quality, y=y, groups=groups, available=available, ids=ids)
+        columns = _names_of(quality)
+        modalities = columns if modalities is None else modalities
         # Copies, here and in each question: a model that writes into its input changes no other question.
         self._quality = self._floats("quality", quality).copy()
         if self._quality.ndim not in (2, 3):
@@ -207,7 +207,7 @@ class Diagnosis:
             )
         if labels.dtype.kind == "f" and not np.all(np.isfinite(labels)):
             raise FuselineError("y holds values that are not finite: leave those rows out of quality and y")
-        self.classes = list(np.unique(labels)) if classes is None else list(classes)
+        self.classes = self._sorted(labels) if classes is None else list(classes)
         numbers, unknown = self._class_numbers(labels)
         if unknown:
             raise FuselineError(f"y has labels that are in no class: {unknown}")
@@ -239,6 +239,8 @@ class Diagnosis:
             raise FuselineError(f"modalities is one text, {modalities!r}; a list of {width} names is expected")
         self.modalities = [f"modality {m + 1}" for m in range(width)] if modalities is None else list(modalities)
         self._expect("modalities", (len(self.modalities),), (width,))
+        for what, names in (("quality", columns), ("available", _names_of(available)), ("neutral", _names_of(neutral, "index"))):
+            self._refuse_other_names(f"the columns of {what}", names, "modalities", self.modalities)
         self._neutral = self._neutral_quality(flat, neutral)
         self._title = title
         header: dict[str, Any] = {
@@ -285,18 +287,27 @@ class Diagnosis:
         if labels.shape != (rows,):
             raise FuselineError(f"y has shape {labels.shape} and quality has {rows} rows: ({rows},) is expected")
         try:
-            values = labels.astype(np.float64)
-        except (TypeError, ValueError):
+            values = Diagnosis._floats("y", labels)
+        except FuselineError:
             raise FuselineError(f"score={metric!r} is of numbers, and y holds {labels.dtype}") from None
         if not np.all(np.isfinite(values)):
             raise FuselineError("y holds values that are not finite: leave those rows out of quality and y")
         return values
 
     @staticmethod
+    def _sorted(labels: NDArray[Any]) -> list[Any]:
+        """The classes of which no order is given."""
+        try:
+            return list(np.unique(labels))
+        except TypeError:
+            types = ", ".join(sorted({type(label).__name__ for label in labels.ravel()}))
+            raise FuselineError(f"y has labels of several types, {types}: `classes=` gives their order") from None
+
+    @staticmethod
     def _floats(what: str, values: Any) -> Floats:
         """Numbers as doubles; NaN where one is missing."""
         try:
-            array = np.asarray(values)
+            array = _as_array(what, values)
             if array.dtype.kind not in "biufO":
                 raise TypeError
             # Of numbers what is missing is NaN already.
@@ -330,7 +341,7 @@ class Diagnosis:
     @staticmethod
     def _known(what: str, values: ArrayLike | Sequence[Any]) -> NDArray[Any]:
         """Values as an array of which none is missing."""
-        array = np.asarray(values)
+        array = _as_array(what, values)
         missing = _missing(values)
         if missing is not None:
             row = int(np.argwhere(missing)[0][0])
@@ -338,10 +349,13 @@ class Diagnosis:
         return array
 
     def _names(self, what: str, values: ArrayLike | Sequence[str], rows: int) -> list[str]:
-        names = [str(value) for value in self._known(what, values).tolist()]
-        if len(names) != rows:
-            raise FuselineError(f"{what} has {len(names)} values where {rows} are expected")
-        return names
+        known = self._known(what, values)
+        if known.ndim != 1:
+            found = f"has shape {known.shape}" if known.ndim else f"is a {type(values).__name__}"
+            raise FuselineError(f"{what} {found}: one value for each row is expected, ({rows},)")
+        if len(known) != rows:
+            raise FuselineError(f"{what} has {len(known)} values where {rows} are expected")
+        return [str(value) for value in known.tolist()]
 
     def _neutral_quality(self, flat: Floats, neutral: ArrayLike | None) -> Floats:
         if neutral is None:
@@ -456,6 +470,9 @@ class Diagnosis:
             broken = np.take(self._quality, index[:, 0], axis=0)
         else:
             broken = np.stack([self._quality[index[:, m], m] for m in range(width)], axis=2)
+        if not self._available.all():
+            stays = ~self._available.reshape(rows, width, *[1] * (self._quality.ndim - 2))
+            broken = np.where(stays, self._quality, broken)
         if message["ask"] == "mixed":
             return Ask("mixed", broken[0], number=number)
         return Ask("broken", broken, int(message["first"]), count, number)
@@ -482,21 +499,27 @@ class Diagnosis:
     def _array(self, predictions: Any) -> NDArray[Any]:
         """One answer as an array."""
         try:
-            array = np.asarray(predictions)
+            array = _as_array("the answer of the model", predictions)
         except ValueError:
             array = np.empty(())
+        if isinstance(predictions, np.ma.MaskedArray) and np.ma.getmaskarray(predictions).any():
+            raise FuselineError("the answer of the model has masked values: a value for every row is expected")
         if array.ndim == 0:
             expected = "of numbers" if "value" in self._header else "of probabilities (rows, classes) or decisions (rows,)"
             raise FuselineError(f"the model gave a {type(predictions).__name__} and no array {expected}")
-        columns = getattr(predictions, "columns", None)
-        if columns is not None and "value" not in self._header:
-            found, own = ([str(name) for name in names] for names in (columns, self.classes))
-            if found != own and sorted(found) == sorted(own):
-                raise FuselineError(
-                    f"the columns of the predictions are {', '.join(found)} and the classes are {', '.join(own)}: "
-                    "give the columns in this order, or theirs in `classes=`"
-                )
+        if "value" not in self._header:
+            self._refuse_other_names("the columns of the predictions", _names_of(predictions), "classes", self.classes)
         return array
+
+    @staticmethod
+    def _refuse_other_names(what: str, found: list[str] | None, kind: str, names: Sequence[Any]) -> None:
+        """Columns are taken by their places: the names of another order are no such columns."""
+        own = [str(name) for name in names]
+        if found is not None and found != own and sorted(found) == sorted(own):
+            raise FuselineError(
+                f"{what} are {', '.join(found)} and the {kind} are {', '.join(own)}: "
+                f"give the columns in this order, or theirs in `{kind}=`"
+            )
 
     def _block(self, answers: Iterator[Any]) -> NDArray[Any]:
         """Answers to the questions of a block, one after another."""
@@ -549,15 +572,12 @@ class Diagnosis:
             if answer.shape[: len(shape)] != shape:
                 raise FuselineError(f"the predictions have shape {answer.shape} where {shape} is expected in front")
             each = answer if is_block else answer[None]
-            answer = np.stack([np.asarray(self._score(self._y, one), dtype=np.float64) for one in each]).reshape(len(each), -1)
+            answer = np.stack([self._floats("the score", self._score(self._y, one)) for one in each]).reshape(len(each), -1)
             answer = answer if is_block else answer[0]
             self._expect("the array of scores", answer.shape, shape)
         else:
             self._expect("the array of predictions", answer.shape, shape)
-        try:
-            answer = np.ascontiguousarray(answer, dtype="<f8")
-        except (TypeError, ValueError):
-            raise FuselineError(f"the predictions are {answer.dtype}, and numbers are expected") from None
+        answer = np.ascontiguousarray(self._floats("the answer of the model", answer), dtype="<f8")
         self._refuse_not_finite("predictions or scores", ask, answer)
         self._write(answer.data.cast("B"))
         self._asked = None
@@ -734,6 +754,20 @@ def _key(value: Any) -> Any:
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return int(value)
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _as_array(what: str, values: Any) -> NDArray[Any]:
+    """An array; torch says of a tensor with a gradient, on a GPU or in bfloat16 that it is none, and what to do."""
+    try:
+        return np.asarray(values)
+    except (RuntimeError, TypeError) as error:
+        raise FuselineError(f"{what} is no array of numpy: {error}") from None
+
+
+def _names_of(values: Any, along: str = "columns") -> list[str] | None:
+    """Names that a table of pandas or polars, or a row of one, has along its columns or its index."""
+    names = getattr(values, along, None)
+    return None if names is None or callable(names) else [str(name) for name in names]
 
 
 def _missing(values: Any) -> NDArray[np.bool_] | None:

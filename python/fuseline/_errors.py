@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+#: Letters that move a cursor or turn the direction of writing; lines and tabulators stay.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """A text of data as a terminal or a page may show it, as the command does."""
+    return _UNSEEN.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", text)
 
 
 @dataclass(frozen=True)
@@ -21,7 +30,7 @@ class Diagnostic:
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{place}: {self.severity}[{self.code}]: {self.message}{hint}"
+        return visible(f"{place}: {self.severity}[{self.code}]: {self.message}{hint}")
 
 
 class FuselineError(Exception):

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from fuseline._errors import visible
+
 
 class Table:
     """An artifact. `to_pandas()`, `to_polars()`, `to_arrow()` need those libraries; `to_dict()` needs numpy alone."""
@@ -95,13 +97,13 @@ class Table:
     def __repr__(self) -> str:
         lines = [f"<fuseline.Table {self.title}: {len(self)} rows>"]
         lines += [", ".join(f"{name}={value}" for name, value in row.items()) for row in self._rows[:5]]
-        return "\n".join([*lines, "..."] if len(self) > 5 else lines)
+        return visible("\n".join([*lines, "..."] if len(self) > 5 else lines))
 
     def _repr_html_(self) -> str:
         def cell(value: object) -> str:
-            return html.escape(f"{value:.4g}" if isinstance(value, float) else str(value))
+            return html.escape(f"{value:.4g}" if isinstance(value, float) else visible(str(value)))
 
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
+        head = "".join(f"<th>{html.escape(visible(name))}</th>" for name in self.columns)
         body = "".join(
             "<tr>" + "".join(f"<td>{cell(value)}</td>" for value in row.values()) + "</tr>" for row in self._rows[:20]
         )

@@ -484,3 +484,78 @@ def test_a_score_of_each_example_may_be_anything():
         fuseline.diagnose(predict, quality=quality, y=y, score="r2", permutations=9)
     with pytest.raises(fuseline.FuselineError, match="takes numbers"):
         fuseline.diagnose(predict, quality=quality, y=y, permutations=9)
+
+
+def test_quality_that_is_not_available_is_not_moved():
+    y, evidence, quality, groups = study()
+    available = np.ones(quality.shape, dtype=bool)
+    available[::3, 1] = False
+    for more in ({}, {"scheme": "per_modality"}):
+        asked = []
+
+        def recorded(q):
+            asked.append(q.copy())
+            return gate(evidence)(q)
+
+        fuseline.diagnose(recorded, quality=quality, y=y, available=available, permutations=20, **more)
+        assert all(np.array_equal(q[~available], quality[~available]) for q in asked)
+        assert not any(np.array_equal(q[available], quality[available]) for q in asked[1:-3])
+    channels = np.stack([quality, quality], axis=2)
+    result = fuseline.diagnose(
+        lambda q: gate(evidence)(q[:, :, 0]), quality=channels, y=y, available=np.zeros(quality.shape), permutations=20
+    )
+    assert result.gap == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "more", "words"),
+    [
+        (lambda p: np.ma.masked_array(p, mask=p > 0.5), {}, "masked"),
+        (lambda p: np.ma.masked_array(p.argmax(axis=1), mask=p[:, 0] > 0.5), {}, "masked"),
+        (lambda p: np.ma.masked_array(p[:, 1], mask=p[:, 0] > 0.5), {"score": "mae"}, "masked"),
+        (lambda p: p[:, 1] + 1j, {"score": "mae"}, "complex128"),
+        (lambda p: p[:, 1].astype(str), {"score": "mae"}, "<U"),
+        (lambda p: p[:, 1], {"score": lambda y, p: -np.abs(y - p) + 1j}, "the score is an array of numbers"),
+        (lambda p: p[:, 1], {"score": lambda y, p: np.ma.masked_array(p, mask=p > 0.5)}, "not finite"),
+    ],
+)
+def test_an_answer_of_which_a_part_would_be_lost_is_refused(answer, more, words):
+    y, evidence, quality, _ = study()
+    with pytest.raises(fuseline.FuselineError, match=words):
+        fuseline.diagnose(lambda q: answer(gate(evidence)(q)), quality=quality, y=y, permutations=20, **more)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"y": np.array([1, "one"], dtype=object)[np.arange(200) % 2]}, "y has labels of several types, int, str"),
+        ({"y": np.arange(200) + 1j, "score": "mae"}, "y holds complex128"),
+        ({"y": np.arange(200).astype("M8[D]"), "score": "mae"}, "y holds datetime64"),
+        ({"groups": {row: "one" for row in range(200)}}, "groups is a dict"),
+        ({"groups": "g" * 200}, "groups is a str"),
+        ({"ids": set(map(str, range(200)))}, "ids is a set"),
+    ],
+)
+def test_what_is_no_value_for_each_row_is_refused_by_its_name(more, words):
+    y, evidence, quality, _ = study()
+    with pytest.raises(fuseline.FuselineError, match=words):
+        fuseline.diagnose(gate(evidence), **{"quality": quality, "y": y, "permutations": 20, **more})
+
+
+def test_names_that_stand_in_another_order_are_refused():
+    pandas = pytest.importorskip("pandas")
+    y, evidence, quality, _ = study()
+    table = pandas.DataFrame(quality, columns=["voice", "face"])
+    there = pandas.DataFrame(np.ones(quality.shape, dtype=bool), columns=["face", "voice"])
+    held = pandas.Series({"face": 0.5, "voice": 0.6})
+    ids = pandas.Series([f"e{row}" for row in range(len(y))]).sample(frac=1, random_state=1)
+    for more, words in [
+        ({"available": there}, "the columns of available are face, voice and the modalities are voice, face"),
+        ({"neutral": held}, "the columns of neutral are face, voice"),
+        ({"modalities": ["face", "voice"]}, "the columns of quality are voice, face"),
+        ({"ids": ids}, "ids has the rows of quality in another order"),
+    ]:
+        with pytest.raises(fuseline.FuselineError, match=words):
+            fuseline.diagnose(gate(evidence), quality=table, y=y, permutations=20, **more)
+    same = {"available": there[["voice", "face"]], "neutral": held[["voice", "face"]], "modalities": ["voice", "face"]}
+    fuseline.diagnose(gate(evidence), quality=table, y=y, permutations=20, **same)

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fuseline
@@ -124,3 +125,21 @@ def test_progress_is_one_line_where_it_can_be_written_over():
             continue
         assert text.startswith("\r0/3 actions, 0 of them cached\r2/3 actions, 1 of them cached, 0 s left\ncaution: a\n\r3/3")
         assert text.endswith("\ndone\n") and text.count("\n") == 4
+
+
+def test_letters_that_a_terminal_obeys_are_shown_and_not_done():
+    from fuseline._errors import Diagnostic
+    from fuseline._table import Table
+
+    hostile = "a\x1b[31mb\u202ec\rd\x9be"
+    shown = "a\\u{1b}[31mb\\u{202e}c\\u{d}d\\u{9b}e"
+    table = Table(b"", [{"example_id": hostile}], hostile)
+    found = Diagnostic("w.yaml", 1, 1, "code", hostile, None)
+    for text in (repr(table), table._repr_html_(), str(found)):
+        assert shown in text and hostile not in text
+    result = fuseline.diagnose(
+        lambda q: np.column_stack([1 - q[:, 0], q[:, 0]]),
+        quality=np.random.default_rng(1).random((60, 2)), y=np.arange(60) % 2, modalities=[hostile, "b"],
+        evidence=np.full((60, 2, 2), 0.5), permutations=20,
+    )  # fmt: skip
+    assert "\x1b" not in repr(result) and "\x1b" not in result.verdict

@@ -321,6 +321,12 @@ impl Settings {
         }
     }
 
+    /// Head of the column of the reference of the gain.
+    #[must_use]
+    pub const fn reference_heading(&self) -> &'static str {
+        if self.frozen || self.held { "neutral quality" } else { "without quality" }
+    }
+
     /// Reference of the gain.
     #[must_use]
     pub const fn reference(&self) -> &'static str {

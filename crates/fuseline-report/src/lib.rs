@@ -32,7 +32,7 @@ pub use data::{
     RunUsed, Settings, Spread, StageRun,
 };
 pub use figures::{Figure, FigureColumn, FigureTable, FigureValues};
-pub use format::counted;
+pub use format::{counted, points};
 pub use latex::latex;
 pub use markdown::{code as markdown_code, escape as markdown_text, markdown};
 pub use methods::shell_word;

@@ -7,7 +7,7 @@
 use fuseline_artifact::Finding;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{FindingRow, ReportData};
+use crate::data::{FindingRow, ReportData, Settings};
 use crate::format::{NONE, capital, finite, percent, plain, points, points_interval, points_pp};
 
 /// Metric of predicted numbers.
@@ -386,7 +386,7 @@ pub struct MetricColumn {
 }
 
 /// Columns of a table of findings, but for the axes and counts.
-pub fn columns(metric: Metric, unit: Unit) -> Vec<MetricColumn> {
+pub fn columns(metric: Metric, unit: Unit, settings: &Settings) -> Vec<MetricColumn> {
     fn column(
         heading: impl Into<String>,
         meaning: &'static str,
@@ -421,14 +421,12 @@ pub fn columns(metric: Metric, unit: Unit) -> Vec<MetricColumn> {
         }),
         value(format!("{short} Clean-Q"), "with quality as measured", |of| of.clean),
         value(format!("{short} Broken-Q"), "its mean with quality permuted", |of| of.broken),
-        value(format!("{short} without quality"), "that of the reference without quality", |of| {
+        value(format!("{short} {}", settings.reference_heading()), settings.reference(), |of| {
             of.without_quality
         }),
-        column(
-            format!("gain ({short})"),
-            "over the reference without quality, positive where quality helps",
-            move |row| (unit.interval(row.gain(), row.gain_low, row.gain_high), row.gain()),
-        ),
+        column(format!("gain ({short})"), "over that, positive where quality helps", move |row| {
+            (unit.interval(row.gain(), row.gain_low, row.gain_high), row.gain())
+        }),
         value(
             format!("{short} best expert"),
             "the best single expert, chosen on these rows",
@@ -461,4 +459,18 @@ pub fn columns(metric: Metric, unit: Unit) -> Vec<MetricColumn> {
             (plain(most), most)
         }),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frozen_model_has_no_reference_without_quality() {
+        let settings = Settings { frozen: true, ..Settings::default() };
+        let columns = columns(Metric::Mae, Unit::Points, &settings);
+        assert!(columns.iter().any(|column| column.heading == "MAE neutral quality"));
+        let said = |column: &MetricColumn| format!("{} {}", column.heading, column.meaning);
+        assert!(columns.iter().all(|column| !said(column).contains("without quality")));
+    }
 }

@@ -5,6 +5,7 @@
 
 mod fixture;
 
+use fuseline_report::Caution;
 use fuseline_tests::axe::{axe, violations, violations_of_colours};
 use fuseline_tests::devtools::{Browser, Page};
 use fuseline_tests::{Need, skip};
@@ -169,6 +170,29 @@ fn nothing_but_marked_regions_is_wider_than_a_phone() {
 }
 
 #[test]
+fn a_name_without_end_widens_no_page() {
+    let Some(mut browser) = Browser::start() else { return skipped() };
+    let mut data = fixture::stressid();
+    let long = "x".repeat(900);
+    data.asked.description = Some(long.clone());
+    data.cautions.push(Caution { actions: vec![long.clone()], text: long.clone() });
+    for row in &mut data.findings {
+        for (_, label) in row.point.iter_mut().filter(|(_, label)| label == "margin") {
+            label.clone_from(&long);
+        }
+    }
+    for (width, open) in [(390, true), (390, false), (1280, true)] {
+        let mut page = browser.open(&fuseline_report::html(&data));
+        page.evaluate(&format!(
+            "document.querySelectorAll('details').forEach(d => {{ d.open = {open}; }})"
+        ));
+        page.resize(width, 844);
+        let wide = number(&mut page, "document.documentElement.scrollWidth");
+        assert!(wide <= f64::from(width), "{wide} > {width}");
+    }
+}
+
+#[test]
 fn a_click_on_a_heading_sorts_and_the_second_turns_it_round() {
     on_stressid(|page| {
         let column = "Array.from(document.querySelectorAll('#findings-table thead th')).find(h => \
@@ -263,6 +287,21 @@ fn on_paper_every_column_of_the_findings_fits_the_page_in_letters_that_can_be_re
         // only those.
         let widest = number(page, &format!("Math.max(0, ...{tables}.map(t => t.offsetWidth))"));
         assert!(name == "awkward" || widest <= 277.0 / 25.4 * 96.0, "{name}: {widest} px");
+    });
+}
+
+#[test]
+fn on_paper_a_figure_that_can_be_read_on_one_page_is_on_one() {
+    in_browser(|name, page| {
+        page.print();
+        let figures = "Array.from(document.querySelectorAll('svg.figure'))";
+        let seen = format!("{figures}.filter(f => f.checkVisibility())");
+        let fitting = "f => f.getAttribute('height') <= 2000";
+        let highest = format!(
+            "Math.max(0, ...{seen}.filter({fitting}).map(f => f.getBoundingClientRect().height))"
+        );
+        // A4, less margins, a heading and its caption.
+        assert!(number(page, &highest) <= 240.0 / 25.4 * 96.0, "{name}");
     });
 }
 

@@ -5,6 +5,9 @@ use crate::markup::{Element, element, number};
 use crate::numbers::Unit;
 use crate::palette;
 
+/// A taller figure, in pixels, would be too small to read on one page of paper.
+const TALLEST_ON_ONE_PAGE: f64 = 2000.0;
+
 /// One figure: shapes with a name, a title and a description.
 #[derive(Debug, Clone)]
 pub struct Figure {
@@ -27,7 +30,8 @@ impl Figure {
     pub(crate) fn inline(&self) -> Element {
         let title = format!("{}-title", self.name);
         let description = format!("{}-description", self.name);
-        self.root()
+        let is_tall = self.height > TALLEST_ON_ONE_PAGE;
+        self.root_of_class(if is_tall { "figure tall" } else { "figure" })
             .attr("aria-labelledby", format!("{title} {description}"))
             .child(element("title").attr("id", title).text(self.title.clone()))
             .child(element("desc").attr("id", description).text(self.description.clone()))
@@ -39,7 +43,7 @@ impl Figure {
     #[must_use]
     pub fn svg(&self) -> String {
         let mut out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
-        self.root()
+        self.root_of_class("figure")
             .attr("xmlns", "http://www.w3.org/2000/svg")
             .child(element("title").text(self.title.clone()))
             .child(element("desc").text(self.description.clone()))
@@ -67,9 +71,9 @@ impl Figure {
         super::png::png(self)
     }
 
-    fn root(&self) -> Element {
+    fn root_of_class(&self, class: &str) -> Element {
         element("svg")
-            .class("figure")
+            .class(class)
             .attr("role", "img")
             .attr("viewBox", format!("0 0 {} {}", number(self.width), number(self.height)))
             .num("width", self.width)
@@ -194,7 +198,8 @@ pub const LETTER: f64 = 6.9;
 
 /// Number of letters of which most texts fit a width.
 pub fn letters_in(width: f64) -> usize {
-    (width / LETTER).max(1.0) as usize
+    // The width of so many letters holds them, whatever its sum was rounded to.
+    (width / LETTER + 1e-6).max(1.0) as usize
 }
 
 /// Width that the longest of some texts takes.
@@ -419,7 +424,15 @@ pub fn tick_plain(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Scale, tick_plain, tick_points};
+    use super::{Scale, letters_in, tick_plain, tick_points, width_of_longest};
+
+    #[test]
+    fn a_text_fits_the_width_that_was_measured_for_it() {
+        for letters in 1..200 {
+            let left = 16.0 + width_of_longest(["x".repeat(letters).as_str()]);
+            assert_eq!(letters_in(left - 16.0), letters);
+        }
+    }
 
     #[test]
     fn ticks_of_one_axis_are_told_apart() {

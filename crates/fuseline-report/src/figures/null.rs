@@ -1,5 +1,7 @@
 //! Balanced accuracy under every permutation, with the observed value.
 
+use std::iter;
+
 use super::canvas::{Anchor, Figure, Scale, cut_label, label, line, lines_of, rectangle, tick_of};
 use crate::arrange::Arrangement;
 use crate::data::{Control, FindingRow, NullDistribution, Point, ReportData};
@@ -12,6 +14,8 @@ const WIDTH: f64 = 240.0;
 const TALL: f64 = 66.0;
 /// More characters than this take another line.
 const LINE: usize = 32;
+/// Letters of a file's name that come from a point.
+const LONGEST_SLUG: usize = 150;
 /// Odd, so that a single value is in the middle.
 const BINS: usize = 27;
 
@@ -54,10 +58,11 @@ pub fn nulls(data: &ReportData, arrangement: &Arrangement) -> Vec<Figure> {
     let mut figures: Vec<Figure> = Vec::new();
     for (null, row) in nulls {
         let scale = if is_positive(row) { &positive } else { &others };
-        let mut name = format!("null-{}", slug(&point_values(&null.point)));
-        if figures.iter().any(|figure| figure.name == name) {
-            name = format!("{name}-{}", figures.len() + 1);
-        }
+        let start = format!("null-{}", slug(&point_values(&null.point)));
+        let is_taken = |name: &String| figures.iter().any(|figure| figure.name == *name);
+        let further = (figures.len() + 1..).map(|number| format!("{start}-{number}"));
+        let name = iter::once(start.clone()).chain(further).find(|name| !is_taken(name));
+        let name = name.unwrap_or(start);
         figures.extend(panel(name, null, row.p_value, lines, (scale, unit)));
     }
     figures
@@ -68,14 +73,16 @@ fn is_positive(row: &FindingRow) -> bool {
 }
 
 /// A point as part of the name of a file that every system, shell and LaTeX takes:
-/// "lr-margin-alpha-0_5".
+/// "lr-margin-alpha-0_5". Systems take no name of more than 255 bytes.
 fn slug(text: &str) -> String {
     let plain = |letter: char| match letter {
         '.' => '_',
         letter if letter.is_ascii_alphanumeric() || letter == '_' => letter,
         _ => ' ',
     };
-    text.chars().map(plain).collect::<String>().split_whitespace().collect::<Vec<_>>().join("-")
+    let plain: String = text.chars().map(plain).collect();
+    let words = plain.split_whitespace().collect::<Vec<_>>().join("-");
+    words.chars().take(LONGEST_SLUG).collect()
 }
 
 /// The lines of a heading, broken between values.
@@ -190,5 +197,6 @@ mod tests {
     fn names_of_files_hold_nothing_that_a_shell_or_latex_minds() {
         assert_eq!(slug("lr · margin · alpha 0.5"), "lr-margin-alpha-0_5");
         assert_eq!(slug("</b> & 情 %"), "b");
+        assert_eq!(slug(&"long · ".repeat(200)).len(), LONGEST_SLUG);
     }
 }

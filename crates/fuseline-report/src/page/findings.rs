@@ -45,7 +45,7 @@ fn moving(row: &FindingRow, value: Option<f64>) -> Option<f64> {
 
 fn columns(data: &ReportData) -> Vec<Column> {
     let mut columns = match data.settings.metric {
-        Some(metric) => numbers::columns(metric, Unit::of_report(data))
+        Some(metric) => numbers::columns(metric, Unit::of_report(data), &data.settings)
             .into_iter()
             .map(|of| Column { heading: of.heading, meaning: of.meaning, cell: of.cell })
             .collect(),
@@ -106,11 +106,7 @@ fn of_accuracy(data: &ReportData) -> Vec<Column> {
             (percent(row.ba_broken), row.ba_broken)
         }),
         column(
-            if data.settings.frozen || data.settings.held {
-                "neutral quality"
-            } else {
-                "without quality"
-            },
+            data.settings.reference_heading(),
             if data.settings.frozen {
                 "balanced accuracy of the same model with quality held at its mean, or at the \
                  neutral value that was given"

@@ -39,7 +39,7 @@ pub enum Format {
 
 impl StageKind for Figure {
     const NAME: &'static str = "report.figure";
-    const REVISION: u32 = 7; // ticks with all their digits; no dose along repetitions, no row of no gap; legends of what is drawn and two ticks at least; colours, shapes and legends; axes and ports of stages; both p-values; common ranges; permutations of the findings alone
+    const REVISION: u32 = 8; // no label that fits is cut; ticks with all their digits; no dose along repetitions, no row of no gap; legends of what is drawn and two ticks at least; colours, shapes and legends; axes and ports of stages; both p-values; common ranges; permutations of the findings alone
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "One figure of the report as PDF, SVG or PNG, for a paper or slides.";

@@ -31,7 +31,7 @@ pub struct Html {
 
 impl StageKind for Html {
     const NAME: &'static str = "report.html";
-    const REVISION: u32 = 12; // repetitions are folded away, with a sentence; ticks with all their digits; gains with their intervals, said once; methods say how many conditions count; no dose along repetitions, no row of no gap; a headline of too few permutations, labels of which accuracies are means, names that break at underscores, legends of what is drawn; files that were read; axes and ports of stages; folds of one class; the findings' heading on every page of paper; routing; controls that share a draw; strength 0 asks for quiet; who uses what, first; permutations of the findings alone; heads of rows keep a width on a phone
+    const REVISION: u32 = 13; // a figure on one page of paper, long names break, neutral quality is called so, no label that fits is cut; repetitions are folded away, with a sentence; ticks with all their digits; gains with their intervals, said once; methods say how many conditions count; no dose along repetitions, no row of no gap; a headline of too few permutations, labels of which accuracies are means, names that break at underscores, legends of what is drawn; files that were read; axes and ports of stages; folds of one class; the findings' heading on every page of paper; routing; controls that share a draw; strength 0 asks for quiet; who uses what, first; permutations of the findings alone; heads of rows keep a width on a phone
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "One self-contained HTML file with verdict, tables, figures and provenance.";

@@ -432,11 +432,7 @@ fn findings_section(compared: &Compared) -> Element {
             };
             let [low, value, high] = [gap.low, gap.gap, gap.high].map(|of| match is_metric {
                 true => number(of),
-                // As a report shows them: less than what is shown has no sign.
-                false => match format!("{:.1}", of * 100.0) {
-                    zero if zero == "-0.0" => "0.0".to_owned(),
-                    shown => shown,
-                },
+                false => fuseline_report::points(Some(of)),
             });
             row.push(plain(format!("{value} [{low}, {high}]")));
             row.push(plain(gap.p_adjusted.map(p_value).unwrap_or_default()));

@@ -55,8 +55,21 @@ fn word_length(text: &str) -> usize {
     text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).unwrap_or(text.len())
 }
 
+/// A text up to its comment. A sign in a quotation that is closed begins none.
 fn without_comment(text: &str) -> &str {
-    text.find(" #").map_or(text, |comment| &text[..comment])
+    let (mut at, mut before) = (0, ' ');
+    while let Some(letter) = text[at..].chars().next() {
+        if letter == '#' && before == ' ' {
+            return &text[..at];
+        }
+        let begins = matches!(letter, '"' | '\'') && matches!(before, ' ' | '[' | '{' | ',');
+        at += letter.len_utf8();
+        if let Some(end) = text[at..].find(letter).filter(|_| begins) {
+            at += end + 1;
+        }
+        before = letter;
+    }
+    text
 }
 
 fn plural(spaces: usize) -> String {
