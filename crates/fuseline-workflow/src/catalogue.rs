@@ -137,7 +137,7 @@ impl KindSpec {
 
     /// The names of the options.
     pub(crate) fn option_names(&self) -> impl Iterator<Item = &str> {
-        let options = self.options.get("properties").and_then(serde_json::Value::as_object);
+        let options = self.options.get("properties").and_then(Value::as_object);
         options.into_iter().flatten().map(|(name, _)| name.as_str())
     }
 
