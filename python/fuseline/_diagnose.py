@@ -472,7 +472,7 @@ class Diagnosis:
             broken = np.stack([self._quality[index[:, m], m] for m in range(width)], axis=2)
         if not self._available.all():
             stays = ~self._available.reshape(rows, width, *[1] * (self._quality.ndim - 2))
-            broken = np.where(stays, self._quality, broken)
+            np.copyto(broken, self._quality, where=stays)
         if message["ask"] == "mixed":
             return Ask("mixed", broken[0], number=number)
         return Ask("broken", broken, int(message["first"]), count, number)

@@ -1,6 +1,6 @@
 //! Headroom: the gain of a perfect choice among the modalities.
 
-use crate::metrics::{MetricError, auroc, balanced_accuracy, spearman};
+use crate::metrics::{MetricError, auroc, spearman};
 
 /// AUROCs that differ by less are as far from 0.5: those of two classes add up to 1 but for
 /// rounding.
@@ -197,8 +197,7 @@ impl Experts<'_> {
         self.check_quality(quality)?;
         let (mut sum, mut rows) = (0.0, 0_u64);
         for row in 0..self.labels.len() {
-            let places = row * self.modalities..(row + 1) * self.modalities;
-            let there: Vec<usize> = places.filter(|&at| self.available[at]).collect();
+            let there = self.available_in(row);
             let right = there.iter().filter(|&&at| self.correct[at]).count();
             if right == 0 || right == there.len() {
                 continue;
@@ -217,20 +216,15 @@ impl Experts<'_> {
     pub fn highest_quality(&self, quality: &[f64]) -> Result<f64, MetricError> {
         self.check()?;
         self.check_quality(quality)?;
-        let (mut rows, mut right) = (vec![0.0; self.classes], vec![0.0; self.classes]);
-        for (row, &label) in self.labels.iter().enumerate() {
-            let classes = self.classes;
-            if label as usize >= classes {
-                return Err(MetricError::Class { what: "label", row, value: label, classes });
-            }
-            let places = row * self.modalities..(row + 1) * self.modalities;
-            let there: Vec<usize> = places.filter(|&at| self.available[at]).collect();
-            rows[label as usize] += 1.0;
-            right[label as usize] += self.highest(quality, &there);
-        }
-        let present = rows.iter().zip(&right).filter(|(rows, _)| **rows > 0.0);
-        let recalls: Vec<f64> = present.map(|(rows, right)| right / rows).collect();
-        Ok(recalls.iter().sum::<f64>() / recalls.len() as f64)
+        let share = |row| self.highest(quality, &self.available_in(row));
+        let right: Vec<f64> = (0..self.labels.len()).map(share).collect();
+        balanced_accuracy_of(self.labels, self.classes, &right)
+    }
+
+    /// The places of one row at which a modality is available.
+    fn available_in(&self, row: usize) -> Vec<usize> {
+        let places = row * self.modalities..(row + 1) * self.modalities;
+        places.filter(|&at| self.available[at]).collect()
     }
 
     /// Share that is right of the modalities of highest quality among those at some places of one
@@ -281,13 +275,14 @@ pub struct Alignment {
     pub spearman: Option<f64>,
 }
 
-/// Balanced accuracy of decisions of which is known whether they are right.
+/// Balanced accuracy of decisions of which is known whether they are right, or which share of each
+/// is.
 ///
-/// Errors when a length is wrong, a label is no class, or there are no rows.
+/// `right`: n, truth values or numbers from 0 to 1. Errors when a length is wrong, a label is no class, or there are no rows.
 pub fn balanced_accuracy_of(
     labels: &[u32],
     classes: usize,
-    right: &[bool],
+    right: &[impl Copy + Into<f64>],
 ) -> Result<f64, MetricError> {
     if labels.len() != right.len() {
         return Err(MetricError::Length {
@@ -296,15 +291,20 @@ pub fn balanced_accuracy_of(
             found: right.len(),
         });
     }
-    let (mut rows, mut correct) = (vec![0; classes], vec![0; classes]);
+    let (mut rows, mut correct) = (vec![0.0; classes], vec![0.0; classes]);
     for (row, (&label, &right)) in labels.iter().zip(right).enumerate() {
         if label as usize >= classes {
             return Err(MetricError::Class { what: "label", row, value: label, classes });
         }
-        rows[label as usize] += 1;
-        correct[label as usize] += u64::from(right);
+        rows[label as usize] += 1.0;
+        correct[label as usize] += right.into();
     }
-    balanced_accuracy(&rows, &correct)
+    let present = rows.iter().zip(&correct).filter(|(rows, _)| **rows > 0.0);
+    let recalls: Vec<f64> = present.map(|(rows, correct)| correct / rows).collect();
+    match recalls.len() {
+        0 => Err(MetricError::Empty),
+        classes => Ok(recalls.iter().sum::<f64>() / classes as f64),
+    }
 }
 
 #[cfg(test)]

@@ -51,6 +51,14 @@ impl Machine {
         }
         remote.finish(&Arc::default())
     }
+
+    /// Pushes some actions: how many were there, and how many actions and objects were sent.
+    fn push(&self, workflow: &str, actions: std::ops::Range<usize>) -> (u64, u64, u64) {
+        let (_cache, remote) = self.connect(workflow);
+        let transfer = remote.push(&actions.map(key).collect());
+        let report = remote.finish(&Arc::default());
+        (transfer.known, report.actions_sent, report.objects_sent)
+    }
 }
 
 fn key(number: usize) -> ActionKey {
@@ -175,9 +183,8 @@ fn a_push_sends_again_what_the_remote_has_lost() {
     let machine = Machine::new(&path, RemoteMode::Write);
     machine.run("w", 0..3);
     let push = || {
-        let (_cache, remote) = machine.connect("w");
-        let transfer = remote.push(&(0..3).map(key).collect());
-        (transfer.known, remote.finish(&Arc::default()).actions_sent)
+        let (known, sent, _) = machine.push("w", 0..3);
+        (known, sent)
     };
     assert_eq!(push(), (3, 0));
     std::fs::remove_dir_all(&path).unwrap();
@@ -190,12 +197,7 @@ fn a_push_sends_again_objects_that_are_gone_or_cut_while_their_records_stay() {
     let (_folder, path) = shared();
     let machine = Machine::new(&path, RemoteMode::Write);
     machine.run("w", 0..12);
-    let push = || {
-        let (_cache, remote) = machine.connect("w");
-        let transfer = remote.push(&(0..12).map(key).collect());
-        let report = remote.finish(&Arc::default());
-        (transfer.known, report.actions_sent, report.objects_sent)
-    };
+    let push = || machine.push("w", 0..12);
     assert_eq!(push(), (12, 0, 0));
     let object = |number| path.join(object_path(&Digest::hash(bytes(number))));
     // Those of 0 and 10 are sent in parts, and that of 5 is asked for first.
