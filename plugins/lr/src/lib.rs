@@ -12,9 +12,10 @@
 //! with the penalty on all rows of w for more. Where no modality is available, p is the weighted
 //! share of each class in the training rows. Quality beyond +-1e100 counts as +-1e100.
 //!
-//! Where the label y is a number, P_m is the number that an expert expects, and the fit is ridge
-//! regression on the same standardised design: it minimises |w|^2 / 2 + C sum_i (y_i - a - x_i w)^2
-//! / 2. Where no modality is available, the prediction is the mean label of the training rows.
+//! Where the label y is a number, P_m is the number that an expert expects minus the mean label of
+//! the training rows, so that no prediction hangs on where the label's scale begins. The fit is
+//! ridge regression on the same standardised design: it minimises |w|^2 / 2 + C sum_i (y_i - a -
+//! x_i w)^2 / 2. Where no modality is available, the prediction is the mean label.
 //!
 //! Source: stacking (Wolpert, "Stacked generalization", Neural Networks 5(2), 1992) with quality
 //! measures as in Kryszczuk and Drygajlo, "Improving biometric verification with class-independent
@@ -58,14 +59,24 @@ impl FusionRule for Lr {
         let design = Design::new(batch.modalities(), batch.classes());
         let width = design.width();
         let mut rows = design.rows(batch);
+        if batch.is_regression() {
+            shift(&design, batch, &mut rows);
+        }
         let data = |error: &dyn std::error::Error| RuleError::data(error.to_string());
         let preprocessor = Preprocessor::fit(&rows, width).map_err(|error| data(&error))?;
         preprocessor.apply(&mut rows).map_err(|error| data(&error))?;
         if batch.is_regression() {
             let fitted = Ridge::fit(&rows, width, batch.target(), 1.0 / params.f64("c")?)
                 .map_err(|error| data(&error))?;
-            let (coefficients, intercepts) =
+            let (mut coefficients, intercepts) =
                 unstandardised(&preprocessor, fitted.coefficients(), &[fitted.intercept()]);
+            let level = batch.prior()[0];
+            for modality in 0..batch.modalities() {
+                coefficients[design.available(modality)] -=
+                    level * coefficients[design.evidence(modality, 0)];
+                coefficients[design.quality(modality)] -=
+                    level * coefficients[design.product(modality, 0)];
+            }
             return Ok(Self { coefficients, intercepts, prior: batch.prior() });
         }
         let labels: Vec<u32> = batch.label().iter().map(|&label| label as u32).collect();
@@ -109,6 +120,17 @@ impl FusionRule for Lr {
 
     fn predict(&self, batch: &Batch<'_>, probabilities: &mut [f64]) -> Result<(), RuleError> {
         self.predict_permuted(batch, &Quality::as_measured(), probabilities)
+    }
+}
+
+/// Subtracts the mean label from the expected numbers of a design, where they are available.
+fn shift(design: &Design, batch: &TrainingBatch<'_>, rows: &mut [f64]) {
+    let level = batch.prior()[0];
+    for row in rows.chunks_exact_mut(design.width()) {
+        for modality in 0..batch.modalities() {
+            row[design.evidence(modality, 0)] -= level * row[design.available(modality)];
+            row[design.product(modality, 0)] -= level * row[design.quality(modality)];
+        }
     }
 }
 
