@@ -109,8 +109,8 @@ impl StageKind for PrecomputedExpert {
     // 2: more texts stand for a missing value; blanks around an id do not count.
     // 3: columns are bound to classes by name; training evidence says its inner folds, where it is
     // calibrated; examples without evidence are a caution, and many of them an error.
-    // 4: evidence keeps logits.
-    const REVISION: u32 = 4;
+    // 4: evidence keeps logits. 5: percentages and rounded probabilities are no logits.
+    const REVISION: u32 = 5;
     const SUMMARY: &'static str = "Evidence of a model that was fitted elsewhere, from a table.";
 
     fn ports() -> Ports {
@@ -304,7 +304,7 @@ impl PrecomputedExpert {
                 return Err(error);
             }
             let values = values(table, row, columns)?;
-            are_logits |= !is_simplex(&values, EXACT);
+            are_logits |= shares_of(&values).is_none();
             found[at] = Some(if self.logits {
                 logits[at] = Some(values.clone());
                 softmax(values, table, row)?
@@ -315,8 +315,8 @@ impl PrecomputedExpert {
         }
         if self.logits && !are_logits && found.iter().any(Option::is_some) {
             return Err(StageError::data(format!(
-                "the columns of {} are probabilities, not logits: they lie in 0 to 1 and sum to 1 \
-                 in each row",
+                "the columns of {} are probabilities, not logits: they are at least 0 and sum to \
+                 1, or to 100, in each row",
                 table.file
             ))
             .at("logits")
@@ -332,16 +332,15 @@ impl PrecomputedExpert {
         table: &Table,
         row: usize,
     ) -> Result<Vec<f64>, StageError> {
-        let rounding = ROUNDING * values.len() as f64 + EXACT;
-        let tolerance = if self.normalise { rounding } else { EXACT };
-        if !is_simplex(&values, tolerance) {
+        let shares = shares_of(&values);
+        let is_exact = (values.iter().sum::<f64>() - 1.0).abs() <= EXACT;
+        if !(shares == Some(1.0) && (self.normalise || is_exact)) {
             let bounded = values.iter().all(|p| (-EXACT..=1.0 + EXACT).contains(p));
-            let hint = if is_simplex(&values, rounding) {
-                "normalise: true divides rounded probabilities by their sum".to_owned()
-            } else if bounded {
-                "divide the scores of a row by their sum where they are made".to_owned()
-            } else {
-                "logits: true takes the softmax of logits or log probabilities".to_owned()
+            let hint = match shares {
+                Some(1.0) => "normalise: true divides rounded probabilities by their sum",
+                Some(_) => "they are percentages: divide them by 100 where they are made",
+                None if bounded => "divide the scores of a row by their sum where they are made",
+                None => "logits: true takes the softmax of logits or log probabilities",
             };
             let sum: f64 = values.iter().sum();
             return Err(StageError::data(format!(
@@ -366,10 +365,15 @@ const EXACT: f64 = 1e-6;
 /// By how much a sum may leave 1 for each of its terms, when they were rounded to two decimals.
 const ROUNDING: f64 = 0.005;
 
-/// True if values are probabilities up to rounding.
-fn is_simplex(values: &[f64], tolerance: f64) -> bool {
-    let sum: f64 = values.iter().sum();
-    values.iter().all(|p| (-EXACT..=1.0 + EXACT).contains(p)) && (sum - 1.0).abs() <= tolerance
+/// The sum that values have as probabilities, up to rounding: 1, or 100 of percentages. Nothing if
+/// they are neither.
+fn shares_of(values: &[f64]) -> Option<f64> {
+    let rounding = ROUNDING * values.len() as f64 + EXACT;
+    [1.0, 100.0].into_iter().find(|total| {
+        let shares = || values.iter().map(|value| value / total);
+        shares().all(|p| (-EXACT..=1.0 + EXACT).contains(&p))
+            && (shares().sum::<f64>() - 1.0).abs() <= rounding
+    })
 }
 
 /// The values of a row, none of which may be missing.

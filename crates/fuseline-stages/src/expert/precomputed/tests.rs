@@ -286,13 +286,22 @@ fn the_softmax_of_logits_is_taken_and_that_of_probabilities_is_refused() {
         message(&expert(json!({}), text).unwrap_err())
             .ends_with("logits: true takes the softmax of logits or log probabilities")
     );
-    let text = "id,rest,stress\ne0,0.1,0.9\ne2,0.5,0.5\n";
-    assert_eq!(
-        message(&expert(json!({ "logits": true }), text).unwrap_err()),
-        "the columns of evidence.csv are probabilities, not logits: they lie in 0 to 1 and sum to \
-         1 in each row; \
-         leave logits: true out; the softmax of probabilities is another distribution"
-    );
+    for (row, hint) in [
+        ("0.1,0.9", None),
+        ("0.1235,0.8766", Some("normalise: true divides rounded probabilities by their sum")),
+        ("12.35,87.65", Some("they are percentages: divide them by 100 where they are made")),
+    ] {
+        let text = format!("id,rest,stress\ne0,{row}\ne2,{row}\n");
+        assert_eq!(
+            message(&expert(json!({ "logits": true }), &text).unwrap_err()),
+            "the columns of evidence.csv are probabilities, not logits: they are at least 0 and \
+             sum to 1, or to 100, in each row; \
+             leave logits: true out; the softmax of probabilities is another distribution"
+        );
+        let without = expert(json!({}), &text).map_err(|error| message(&error));
+        assert_eq!(without.is_ok(), hint.is_none(), "{row}");
+        assert!(hint.is_none_or(|hint| without.unwrap_err().ends_with(hint)), "{row}");
+    }
     for row in ["inf,0", "-inf,-inf"] {
         let text = format!("id,rest,stress\ne0,{row}\ne2,0,1.5\n");
         let error = expert(json!({ "logits": true }), &text).unwrap_err();
