@@ -5,7 +5,7 @@ use fuseline_engine::StageError;
 use fuseline_stats::metrics::balanced_accuracy;
 use fuseline_stats::permutation_test::TIE;
 
-use super::study::{Study, are_probabilities};
+use super::study::{Study, are_probabilities, to_probabilities};
 use super::{Answerer, Question, Settings, Stop};
 use crate::diagnose::tally::Tally;
 
@@ -53,7 +53,7 @@ impl Study<'_> {
                     "row {} has {row:?} under {what}: these are no probabilities that sum to 1",
                     number % rows
                 ))
-                .hint("give the softmax of the model's logits, or its decisions"));
+                .hint(to_probabilities(row)));
             }
         }
         Ok(self.sorted(&answer, classes))

@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use fuseline_artifact::{Digest, VALUE};
 
 use super::{
-    Answerer, Diagnosis, Examples, Metric, Question, Settings, diagnose, study::are_probabilities,
+    Answerer, Diagnosis, Examples, Metric, Question, Settings, diagnose,
+    study::{are_probabilities, to_probabilities},
 };
 use crate::load::csv::TextFormat;
 use crate::load::table::{Table, file_name, open};
@@ -688,7 +689,7 @@ impl<'a> AnswerFiles<'a> {
             }
             if self.examples.value.is_none() && !are_probabilities(out) {
                 return Err(wrong(format!("has {out:?}: no probabilities that sum to 1"))
-                    .hint("give the softmax of the model's logits, or its decisions"));
+                    .hint(to_probabilities(out)));
             }
         }
         Ok(())

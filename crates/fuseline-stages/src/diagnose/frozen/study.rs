@@ -226,6 +226,21 @@ pub(super) fn are_probabilities(row: &[f64]) -> bool {
     row.iter().all(sound) && (row.iter().sum::<f64>() - 1.0).abs() <= SUM_TOLERANCE
 }
 
+/// Advice on a row that is no probabilities. The softmax is advised of logits alone: of percentages
+/// and scores it is another distribution, which would be taken for what the model says.
+pub(super) fn to_probabilities(row: &[f64]) -> &'static str {
+    let sum: f64 = row.iter().sum();
+    if !sum.is_finite() {
+        "give finite numbers"
+    } else if row.iter().any(|value| *value < 0.0) {
+        "give the softmax of the model's logits, or its decisions"
+    } else if (sum - 100.0).abs() <= 0.5 * row.len() as f64 {
+        "these are percentages: divide them by 100"
+    } else {
+        "divide each row by its sum; if these are logits, give their softmax"
+    }
+}
+
 /// An error where what an expert says of a modality that is there is no probabilities.
 fn check_evidence(examples: &Examples) -> Result<(), StageError> {
     let Examples { evidence: Some(evidence), modalities, classes, available, .. } = examples else {
@@ -237,11 +252,11 @@ fn check_evidence(examples: &Examples) -> Result<(), StageError> {
         return Ok(());
     };
     Err(StageError::data(format!(
-        "evidence of row {}, modality {} is {row:?}: these are no probabilities that sum to 1",
+        "evidence of row {}, modality {:?} is {row:?}: these are no probabilities that sum to 1",
         at / modalities.len(),
         modalities[at % modalities.len()]
     ))
-    .hint("give each expert's softmax, and say in `available` where a modality is missing"))
+    .hint(format!("{}; say in `available` where a modality is missing", to_probabilities(row))))
 }
 
 /// An error where a metric and the labels do not belong together.
