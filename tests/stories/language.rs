@@ -381,13 +381,26 @@ fn a_workflow_is_written_for_the_columns_of_tables_that_are_there() {
     assert!(one.success().stderr().contains("one modality: nothing is fused"), "{}", one.stderr());
     assert_eq!(run_new(&lab, "single", &[])["status"], "ok");
 
+    // The index that pandas writes has no name, and readers know it by its number.
+    let index = recordings("f", ",", &[snr]).replacen("file,", ",", 1);
+    lab.write("in/index.csv", index);
+    init("index", &["--from", "in/index.csv", "--label", "mood"]).success();
+    assert_eq!(run_new(&lab, "index", &[])["status"], "ok");
+
     lab.write("in/other.csv", "file,x\nq1,1\nq2,2\n");
+    lab.write("in/twice.csv", "file,mood,x,x\nq1,calm,1,2\nq2,tense,2,3\n");
+    lab.write(
+        "in/commas.csv",
+        "file;mood;x\nq1;calm;1,5\nq2;tense;2,5\nq3;calm;2,1\nq4;tense;1,1\n",
+    );
     for (arguments, words) in [
         (vec!["--from", "in/voice.csv", "--label", "moood"], "did you mean `mood`?"),
         (vec!["--from", "in/voice.csv", "--label", "file"], "has 60 different values"),
         (vec!["--from", "in/voice.csv", "--label", "mood", "--id", "who"], "do not tell its rows"),
         (vec!["--from", "in/no.csv", "--label", "mood"], "in/no.csv: No such file"),
         (vec!["--from", "in/voice.csv"], "--label <COLUMN>"),
+        (vec!["--from", "in/twice.csv", "--label", "mood"], "columns 3 and 4 are both called x"),
+        (vec!["--from", "in/commas.csv", "--label", "mood"], "option `decimal`"),
         (
             vec![
                 "--from",

@@ -7,7 +7,7 @@ use fuseline_workflow::{Arity, Catalogue, InputPort, KindSpec, OutputPort, funct
 use lsp_types as lsp;
 use serde_json::Value;
 
-use crate::cursor::{Cursor, Target};
+use crate::cursor::{Cursor, MARK, Target};
 use crate::hover;
 use crate::project::{Project, StageView, WITHIN, ZIP, outer_axis};
 use crate::schema_walk as schema;
@@ -94,6 +94,10 @@ impl<'o> Offer<'o> {
 impl<'a> Completer<'a> {
     /// Offers something in the place of a range of bytes.
     fn offer_at(&mut self, range: Range<usize>, offer: Offer<'_>) {
+        // What is being written is no name.
+        if offer.label.contains(MARK) {
+            return;
+        }
         let text = offer.text.unwrap_or_else(|| offer.label.to_owned());
         let range = self.view.range(&range);
         let number = self.items.len();
@@ -144,6 +148,7 @@ impl<'a> Completer<'a> {
         match path {
             [] | ["stages" | "params" | "axes" | "outputs"] | ["stages" | "axes", _] => true,
             ["stages", _, "inputs" | "with" | "resources"] => true,
+            ["stages", stage, "with", "inputs"] if self.declares_ports(stage) => true,
             ["stages", stage, "with", inner @ ..] => {
                 let schemas = self.option_schemas(stage, inner);
                 schemas.iter().any(|(root, schema)| !schema::keys(root, &[*schema]).is_empty())
@@ -159,6 +164,18 @@ impl<'a> Completer<'a> {
 
     fn kinds(&self, stage: &str) -> Vec<&'a KindSpec> {
         self.stage(stage).map(|stage| self.project.kinds(stage, self.catalogue)).unwrap_or_default()
+    }
+
+    /// True if the stage says itself which inputs it has.
+    fn declares_ports(&self, stage: &str) -> bool {
+        self.kinds(stage).iter().any(|kind| kind.declared_ports)
+    }
+
+    /// The inputs that a stage declares among its options.
+    fn declared_inputs(&self, stage: &str) -> Vec<Entry> {
+        let with = self.stage(stage).filter(|_| self.declares_ports(stage));
+        let inputs = with.and_then(|stage| stage.with()?.get("inputs"));
+        inputs.map(|inputs| inputs.entries().to_vec()).unwrap_or_default()
     }
 
     // Keys.
@@ -269,6 +286,19 @@ impl<'a> Completer<'a> {
                 self.offer(offer);
             }
         }
+        for port in self.declared_inputs(stage) {
+            if !seen.contains(&port.key) {
+                let artifact = port.value.get("artifact").and_then(Node::scalar);
+                let artifact = artifact.map(|scalar| scalar.text.clone()).unwrap_or_default();
+                let fitting = self.outputs_of_kind(&artifact, stage);
+                let best = best_fit(&port.key, &fitting).unwrap_or_default();
+                let offer = Offer::new(&port.key, lsp::CompletionItemKind::FIELD)
+                    .text(self.key_text(&port.key, &best, has_colon))
+                    .detail(artifact)
+                    .rank(Rank::Needed);
+                self.offer(offer);
+            }
+        }
     }
 
     /// The schemas of the options at a path under `with`, each with the root that its references
@@ -300,11 +330,20 @@ impl<'a> Completer<'a> {
                     self.offer(offer);
                 }
             }
-            None if others.is_empty() => {
-                for (key, detail) in [
+            None => {
+                // Points with fields are keys, and what may be one is the same.
+                let before = self.items.len();
+                self.points(axis, others, false);
+                for item in self.items.iter_mut().skip(before).filter(|_| !has_colon) {
+                    if let Some(lsp::CompletionTextEdit::Edit(edit)) = &mut item.text_edit {
+                        edit.new_text += ": {}";
+                    }
+                }
+                let ways = [
                     (WITHIN, "each point of another axis has points of its own"),
                     (ZIP, "points that take one element of each of several lists"),
-                ] {
+                ];
+                for (key, detail) in ways.into_iter().filter(|_| others.is_empty()) {
                     let offer = Offer::new(key, lsp::CompletionItemKind::PROPERTY)
                         .text(self.key_text(key, "", has_colon))
                         .detail(detail)
@@ -312,7 +351,6 @@ impl<'a> Completer<'a> {
                     self.offer(offer);
                 }
             }
-            None => {}
         }
     }
 
@@ -326,6 +364,18 @@ impl<'a> Completer<'a> {
                 );
             }
             return;
+        }
+        if path == ["inputs"] && self.declares_ports(stage) {
+            let given = self.stage(stage).map(|stage| stage.inputs()).unwrap_or_default();
+            for port in given.iter().filter(|port| !others.contains(&port.key)) {
+                let text = self.key_text(&port.key, "", has_colon);
+                self.offer(
+                    Offer::new(&port.key, lsp::CompletionItemKind::FIELD)
+                        .text(text)
+                        .detail("an input of the stage")
+                        .rank(Rank::Needed),
+                );
+            }
         }
         let kinds = self.kinds(stage).len();
         let mut seen: Vec<String> = others.to_vec();
@@ -578,6 +628,11 @@ impl<'a> Completer<'a> {
     ) {
         match path {
             ["rule"] => self.rules(&[]),
+            ["outputs", _, "rows_of"] => {
+                for port in self.declared_inputs(stage) {
+                    self.offer(Offer::new(&port.key, lsp::CompletionItemKind::FIELD));
+                }
+            }
             ["without_quality", axis] => {
                 for label in self.project.labels(axis) {
                     self.offer(Offer::new(&label, lsp::CompletionItemKind::ENUM_MEMBER));
@@ -729,7 +784,33 @@ impl<'a> Completer<'a> {
 
     // Expressions.
 
+    /// Points of the axis that a text in an expression is compared with: `rule == "`.
+    fn compared_points(&mut self, before: &str, typed: &str) {
+        let compared = before.trim_end();
+        let compared = match compared.rfind('[') {
+            Some(list) if !compared[list..].contains(']') => compared[..list].trim_end(),
+            _ => compared,
+        };
+        let operators = ["==", "!=", " not in", " in"];
+        let Some(base) = operators.iter().find_map(|one| compared.strip_suffix(one)) else {
+            return;
+        };
+        let base = base.trim_end();
+        let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+        let axis = &base[base.trim_end_matches(is_name).len()..];
+        let end = self.cursor.word.start + self.cursor.typed.len();
+        let range = end - typed.len()..end + self.rest_of_name();
+        for label in self.project.labels(axis) {
+            let offer = Offer::new(&label, lsp::CompletionItemKind::ENUM_MEMBER)
+                .detail(format!("a point of {axis}"));
+            self.offer_at(range.clone(), offer);
+        }
+    }
+
     fn expression(&mut self, path: &[&str], before: &str) {
+        if let Some(quote) = open_quote(before) {
+            return self.compared_points(&before[..quote], &before[quote + 1..]);
+        }
         let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
         let word_start = before.trim_end_matches(is_name).len();
         let typed = &before[word_start..];
@@ -810,6 +891,19 @@ impl<'a> Completer<'a> {
     fn axis_doc(&self, axis: &str) -> String {
         hover::axis_doc(self.project, axis)
     }
+}
+
+/// The byte of the quote of a text that an expression begins and does not end.
+fn open_quote(expression: &str) -> Option<usize> {
+    let mut open: Option<(usize, char)> = None;
+    for (at, letter) in expression.char_indices() {
+        open = match open {
+            None if matches!(letter, '"' | '\'') => Some((at, letter)),
+            Some((_, quote)) if letter == quote => None,
+            other => other,
+        };
+    }
+    open.map(|(at, _)| at)
 }
 
 /// The outputs of a stage: those of its kind, or those that it declares.

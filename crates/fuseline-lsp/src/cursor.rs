@@ -11,7 +11,7 @@ use crate::source::{Source, expressions};
 use crate::syntax::{Mapping, Node, Scalar, Spot, Step, locate};
 
 /// A letter of the private use area.
-const MARK: char = '\u{e000}';
+pub(crate) const MARK: char = '\u{e000}';
 
 /// Syntactic target at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -184,7 +184,23 @@ impl Catalogue {
 
     /// The name that was likely meant.
     pub fn suggest(&self, name: &str) -> Option<&str> {
-        names::suggest(name, self.names())
+        let family = name.split_once('.').map_or("", |(family, _)| family);
+        // The letters of a family that is right are no likeness.
+        let siblings: Vec<&str> = self
+            .names()
+            .filter(|kind| kind.split_once('.').is_some_and(|(own, _)| own == family))
+            .collect();
+        match siblings.is_empty() {
+            true => names::suggest(name, self.names()),
+            false => {
+                let written = name.get(family.len() + 1..)?;
+                let near = names::suggest(
+                    written,
+                    siblings.iter().filter_map(|kind| kind.get(family.len() + 1..)),
+                )?;
+                siblings.into_iter().find(|kind| kind.get(family.len() + 1..) == Some(near))
+            }
+        }
     }
 
     /// The kinds of one family, sorted by name.

@@ -9,13 +9,14 @@ use serde_json::Value;
 use crate::axes;
 use crate::catalogue::Catalogue;
 use crate::codes;
+use crate::definitions;
 use crate::diagnostic::{self, Code, Diagnostic};
 use crate::digest::digest;
 use crate::document::{self, Document, absolute};
 use crate::expression::{Environment, NO_POINT, ParamView, Scope, Template, Work, has_expression};
 use crate::files::{Files, Place};
 use crate::given::{self, Given};
-use crate::index::{IndexVec, ParamIndex, StageIndex, WrittenStageIndex};
+use crate::index::{AxisIndex, IndexVec, ParamIndex, StageIndex, WrittenStageIndex};
 use crate::limits::Limits;
 use crate::names::{self, NameMap};
 use crate::order;
@@ -283,6 +284,7 @@ impl Checker<'_> {
             _ => !cycle_edges.contains(&found.place),
         });
 
+        definitions::blame(&self.lonely(&used, &written, &edges, &targets), found);
         if !cyclic && !misshapen("stages") {
             self.unused(&used, &written, &edges, &targets, found);
         }
@@ -337,6 +339,30 @@ impl Checker<'_> {
             digest,
             path: path.clone(),
         })
+    }
+
+    /// Definitions that nothing uses by their names.
+    fn lonely<'c>(
+        &'c self,
+        used: &BTreeSet<ParamIndex>,
+        written: &'c IndexVec<WrittenStageIndex, stage::WrittenStage>,
+        edges: &[order::Edge<'_>],
+        targets: &[WrittenStageIndex],
+    ) -> Vec<definitions::Lonely<'c>> {
+        let params = self.params.iter_enumerated().filter(|(index, _)| !used.contains(index));
+        let params = params.map(|(_, param)| ("param", param.name.as_str(), &param.place));
+        let runs = |index: AxisIndex| {
+            let mut over = written.iter().filter_map(|stage| stage.over.as_ref());
+            over.any(|over| over.contains(&index))
+        };
+        let axes = self.document.axes.iter_enumerated().filter(|(index, _)| !runs(*index));
+        let axes = axes.map(|(_, axis)| ("axis", axis.name.as_str(), &axis.name_place));
+        let is_read = |index: &WrittenStageIndex| {
+            targets.contains(index) || edges.iter().any(|(producer, ..)| producer == index)
+        };
+        let stages = written.iter_enumerated().filter(|(index, _)| !is_read(index));
+        let stages = stages.map(|(_, stage)| ("stage", stage.name.as_str(), &stage.name_place));
+        params.chain(axes).chain(stages).collect()
     }
 
     /// Warns of parts without effect. Pieces of an included file may stay unused: they are there

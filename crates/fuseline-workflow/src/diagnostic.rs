@@ -73,6 +73,9 @@ enum Pending {
     Exchange(Place),
     /// The place is that of a stage's kind; its `over`, if it has one, is extended by axes.
     Over(Option<Place>, Vec<String>),
+    /// Nothing is to be changed here; the place is that of the kind of a stage whose `over` lacks
+    /// what is selected.
+    Selected,
 }
 
 impl Fix {
@@ -101,6 +104,21 @@ impl Fix {
         let pending = Pending::Written(written.to_owned());
         let (title, text) = (format!("change to `{meant}`"), meant.to_owned());
         Self { title, place: place.clone(), text, pending }
+    }
+
+    /// No change: a selection of points of an axis that the stage does not run over, which is no
+    /// mistake of its own where the stage needs that axis.
+    pub(crate) fn selected(uses: &Place) -> Self {
+        let pending = Pending::Selected;
+        Self { title: String::new(), place: uses.clone(), text: String::new(), pending }
+    }
+
+    /// The word that is to be written instead of another one, when that is the fix.
+    pub(crate) fn replaced(&self, meant: &str) -> Option<&str> {
+        match &self.pending {
+            Pending::Written(written) if self.text == meant => Some(written),
+            _ => None,
+        }
     }
 
     /// Exchanges the texts at two places; dropped where they are not in one file.
@@ -132,7 +150,7 @@ impl Fix {
         let written = match std::mem::replace(&mut self.pending, Pending::Nothing) {
             Pending::Nothing => return Some(self),
             Pending::Written(written) => written,
-            Pending::Axis(_) => return None,
+            Pending::Axis(_) | Pending::Selected => return None,
             Pending::Exchange(other) => return self.exchanged(&other, files),
             Pending::Over(over, axes) => {
                 let title = match self.title.is_empty() {
@@ -334,18 +352,24 @@ impl Diagnostic {
     /// its words where that is a name.
     fn cause(&self, given: &[Given]) -> Option<(&'static str, FileId, usize, String)> {
         use codes::{
-            DROPPED_POINT, EMPTY_AXIS, OPTION_TYPE, OPTION_VALUE, PORT_ARITY, UNKNOWN_AXIS,
-            UNKNOWN_NAME, UNKNOWN_OUTPUT, UNKNOWN_PARAM, UNKNOWN_STAGE,
+            AXIS_FIELDS, DROPPED_POINT, EMPTY_AXIS, OPTION_TYPE, OPTION_VALUE, PORT_ARITY,
+            UNKNOWN_AXIS, UNKNOWN_NAME, UNKNOWN_OUTPUT, UNKNOWN_PARAM, UNKNOWN_STAGE,
         };
         let start = self.place.order().0;
         match (self.code, &self.fix) {
+            // Axes that a stage does not run over, and needs.
+            (
+                UNKNOWN_NAME | PORT_ARITY | UNKNOWN_AXIS,
+                Some(Fix { place, pending: Pending::Over(..) | Pending::Selected, .. }),
+            ) => Some(("over", place.file, place.span.start, String::new())),
             // A name that is not there, however often it is used.
             (UNKNOWN_STAGE | UNKNOWN_AXIS | UNKNOWN_PARAM | UNKNOWN_OUTPUT, _) => {
                 Some((self.code.0, start, 0, self.message.clone()))
             }
-            // Axes that a stage does not run over, and needs.
-            (UNKNOWN_NAME | PORT_ARITY, Some(Fix { place, pending: Pending::Over(..), .. })) => {
-                Some(("over", place.file, place.span.start, String::new()))
+            // Points that lack a field which one expression reads.
+            (AXIS_FIELDS, _) => {
+                let read = &self.related.first()?.place;
+                Some(("field", read.file, read.span.start, String::new()))
             }
             // Points that one `where` drops.
             (DROPPED_POINT, _) => {
@@ -380,7 +404,7 @@ impl Diagnostic {
                     self.hint = Some(format!("add {} to `over`", names::list(axes)));
                 }
             }
-            (own @ None, Some(fix)) => {
+            (own @ (None | Some(Fix { pending: Pending::Selected, .. })), Some(fix)) => {
                 *own = Some(fix);
                 self.hint = other.hint;
             }

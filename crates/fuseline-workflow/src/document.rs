@@ -143,8 +143,13 @@ impl<'a> Reader<'a> {
         self.version(get("fuseline"), &root, included);
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         self.open.push(path.to_owned());
-        if let Some(entry) = get("include") {
-            self.include(&entry.value, &folder);
+        let whole = match get("include") {
+            Some(entry) => self.include(&entry.value, &folder),
+            None => !is_misspelt("include", entries, known),
+        };
+        if !whole {
+            // What was not read may define any name.
+            self.document.misshapen.extend(SECTIONS);
         }
         self.open.pop();
         self.done.push(path.to_owned());
@@ -266,13 +271,19 @@ impl<'a> Reader<'a> {
         );
     }
 
-    fn include(&mut self, value: &Node, folder: &Path) {
-        let Some(items) = value.sequence("`include`", self.found) else { return };
+    /// Reads files; false if one of them could not be read.
+    fn include(&mut self, value: &Node, folder: &Path) -> bool {
+        let Some(items) = value.sequence("`include`", self.found) else { return false };
+        let mut whole = true;
         for item in items {
-            let Some(text) = item.text("an included file", self.found) else { continue };
+            let Some(text) = item.text("an included file", self.found) else {
+                whole = false;
+                continue;
+            };
             if has_expression(text) {
                 let message = "an included file cannot depend on an expression";
                 self.found.push(Diagnostic::error(codes::EXPRESSION_PLACE, &item.place, message));
+                whole = false;
                 continue;
             }
             let path = absolute(folder, Path::new(text));
@@ -295,20 +306,23 @@ impl<'a> Reader<'a> {
                             names::list(&INCLUDED_KEYS)
                         );
                         self.found.push(refuse(message).hint(hint));
+                        whole = false;
                     }
                     Ok(text) => {
                         let file = self.files.add(path.clone(), text);
-                        self.file(file, &path, true);
+                        whole &= self.file(file, &path, true).is_some();
                     }
                     Err(error) => {
                         let message = format!("cannot read {}: {error}", path.display());
                         let hint =
                             "name a file; paths are relative to the file that includes".to_owned();
                         self.found.push(refuse(message).hint(hint));
+                        whole = false;
                     }
                 }
             }
         }
+        whole
     }
 
     fn define(&mut self, section: usize, entry: Entry, folder: &Path, included: bool) {

@@ -11,6 +11,7 @@ mod axes;
 mod catalogue;
 mod check;
 pub mod codes;
+mod definitions;
 mod diagnostic;
 mod digest;
 mod document;

@@ -118,7 +118,7 @@ pub(crate) fn has_paths(schema: &Value) -> bool {
 }
 
 /// Placeholder for an unknown value, in the skeleton of options that could not be evaluated.
-const UNKNOWN: &str = "\u{0}unknown";
+pub(crate) const UNKNOWN: &str = "\u{0}unknown";
 
 /// Options without the values of expressions, for the checks that do not need them.
 pub(crate) fn skeleton(node: &Node) -> Value {

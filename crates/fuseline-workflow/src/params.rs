@@ -273,11 +273,14 @@ fn declaration(definition: &Definition, found: &mut Vec<Diagnostic>) -> Param {
     {
         let message = format!("`max` is smaller than `min`, {max} against {min}");
         found.push(Diagnostic::error(codes::PARAM_DECLARATION, &node.place, message));
+        // No value fits.
+        param.tried = true;
+        return param;
     }
     match (default, get("default")) {
         (Some((node, value)), _) => param.give(&value, &node.place, &definition.folder, found),
         (None, Some(_)) => param.tried = true,
-        (None, None) => {}
+        (None, None) => param.tried = is_misspelt("default", entries, &KEYS),
     }
     param
 }

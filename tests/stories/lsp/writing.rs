@@ -33,6 +33,9 @@ fn small(from: &str, to: &str) -> String {
 const EXPERT: &str = "    inputs: { features: features, cohort: cohort, folds: folds }\n    with: \
     { test_fold: \"${{ fold }}\", inner_folds: 2, exclude: [quality] }\n";
 
+const PROGRAM: &str = "    inputs: { ^ }\n    with:\n      run: [python3, x.py]\n      inputs: { test: { \
+    artifact: features, role: apply } }\n      outputs: { out: { artifact: quality, rows_of: test } }\n";
+
 /// A text with a cursor, the first item offered there, further items offered, and items not
 /// offered.
 type Case<'c> = (String, &'c [&'c str], &'c [&'c str], &'c [&'c str]);
@@ -215,7 +218,30 @@ fn completion_knows_what_may_stand_wherever_the_text_breaks_off() {
             &["margin", "mean"],
         ),
         (small("rule: [mean, lr]", "rule: [mean, ^"), &[], &["lr", "moe"], &["mean", "entropy"]),
-        (small("b: { strength: 0.8 }", "b: { ^ }"), &["strength"], &[], &[]),
+        (small("b: { strength: 0.8 }", "b: { ^ }"), &["strength"], &[], &["\u{e000}"]),
+        (
+            small("quality: [margin, constant]", "quality:\n    margin: {}\n    ^"),
+            &[],
+            &["entropy", "aligned"],
+            &["margin", "zip"],
+        ),
+        // A text that is compared with an axis.
+        (
+            expert("    where: ${{ fold == 1 or modality != \"^\" }}\n"),
+            &["a", "b"],
+            &[],
+            &["fold", "params.examples", "range"],
+        ),
+        (expert("    where: ${{ modality in ['a', '^\n"), &["a", "b"], &[], &["range"]),
+        // Inputs that a program declares.
+        (expert(PROGRAM).replacen("expert.logistic", "command", 1), &["test"], &[], &["features"]),
+        (
+            expert(&PROGRAM.replace('^', "test: features").replace("rows_of: test", "rows_of: ^"))
+                .replacen("expert.logistic", "command", 1),
+            &["test"],
+            &[],
+            &[],
+        ),
         // After a dynamic kind: options that its members share, and those that only some have.
         (
             small(quality_inputs, "    inputs: { ^ }\n"),

@@ -162,10 +162,13 @@ impl<'a> Environment<'a> {
         }
         let Some(point) = self.point(axis) else { return Ok(None) };
         let message = format!("the point `{}` lacks the field `{field}`", point.label);
+        let own = value.as_object().into_iter().flat_map(|fields| fields.keys());
+        let near = crate::names::suggest(field, own.map(String::as_str));
+        let like = near.map(|near| format!("; it has `{near}`")).unwrap_or_default();
         Err(Mistake {
             lacking: Some(Box::new(point.place.clone())),
             ..Mistake::new(codes::AXIS_FIELDS, span, message)
-                .hint(format!("give it the field `{field}`, which is read at this point"))
+                .hint(format!("give it the field `{field}`, which is read at this point{like}"))
         })
     }
 

@@ -109,6 +109,12 @@ impl<'a> Parser<'a> {
             Token::Symbol("||") => Some("write `or`"),
             Token::Symbol("!") => Some("write `not`"),
             Token::Symbol("**") => Some("there is no power; multiply"),
+            Token::Word(name) => match name.as_str() {
+                "OR" | "Or" => Some("write `or`"),
+                "AND" | "And" => Some("write `and`"),
+                "NOT" | "Not" => Some("write `not`"),
+                _ => None,
+            },
             _ => None,
         };
         let message = format!("expected {wanted}, found {found}");

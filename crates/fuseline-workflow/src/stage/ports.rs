@@ -174,9 +174,9 @@ pub(crate) fn check(
     }
     // Problems that several kinds of one stage share are reported once, for the first.
     let mut said = BTreeMap::new();
+    let before = found.len();
     for &kind in &expanded.kinds {
         let Some(ports) = expanded.inputs(kind, catalogue) else { continue };
-        let before = found.len();
         for input in &stage.inputs {
             if !ports.iter().any(|port| port.name == input.port)
                 && said.insert(("unknown", input.port.clone()), ()).is_none()

@@ -4,7 +4,7 @@ use super::WrittenStage;
 use super::expand::{Expanded, World};
 use crate::catalogue::OutputPort;
 use crate::codes;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Fix};
 use crate::index::{AxisIndex, IndexVec, OutputIndex, PointIndex, StageIndex, WrittenStageIndex};
 use crate::names::{self, NameMap};
 use crate::reference::Reference;
@@ -120,11 +120,17 @@ impl<'a> Stages<'a> {
                     true => format!("the stage `{}` does not run over `{name}`", reference.stage),
                     false => format!("there is no axis `{name}`"),
                 };
-                let names = over.iter().map(|axis| world.axes[*axis].name.as_str());
-                found.push(
-                    Diagnostic::error(codes::UNKNOWN_AXIS, &selection.axis_place, message)
-                        .suggest(name, "axis", names),
-                );
+                let mistake =
+                    Diagnostic::error(codes::UNKNOWN_AXIS, &selection.axis_place, message);
+                let uses = self.written[stage].uses.as_ref();
+                found.push(if exists {
+                    mistake
+                        .hint(format!("remove this choice, or let that stage run over `{name}`"))
+                        .fix(uses.map(|uses| Fix::selected(&uses.place)))
+                } else {
+                    let names = over.iter().map(|axis| world.axes[*axis].name.as_str());
+                    mistake.suggest(name, "axis", names)
+                });
                 continue;
             };
             let points = &world.axes[axis].points;

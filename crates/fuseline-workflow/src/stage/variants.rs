@@ -79,6 +79,16 @@ pub(super) fn check_skeleton(
         let kind = &world.catalogue.kinds()[*kind];
         let mut mistakes = Vec::new();
         check_options(kind, &options, &[], &places, &stage.strangers, &mut mistakes);
+        // What an expression gives is not known here, and it may be nothing at this kind.
+        mistakes.retain(|mistake| {
+            let option = places.option_at(&mistake.place).filter(|option| {
+                options.get(*option).and_then(Value::as_str) == Some(options::UNKNOWN)
+            });
+            mistake.code != codes::UNKNOWN_OPTION
+                || !option.is_some_and(|option| {
+                    kinds.iter().any(|kind| world.catalogue.kinds()[*kind].has_option(option))
+                })
+        });
         repeated.note(mistakes, "");
     }
     let kinds = kinds.iter().map(|kind| &world.catalogue.kinds()[*kind]);
@@ -114,6 +124,15 @@ pub(super) fn resolve_kind(
         let family = name.split_once('.').map_or(name.as_str(), |(family, _)| family);
         let members: Vec<_> =
             world.catalogue.family(family).map(|kind| kind.name.as_str()).collect();
+        if let Some(meant) = as_expression(written) {
+            let place = &node.place;
+            found.push(
+                Diagnostic::error(codes::UNKNOWN_KIND, place, message)
+                    .hint(format!("an expression is written {meant}"))
+                    .fix(Fix::word(written, &meant, place)),
+            );
+            return None;
+        }
         let near = world.catalogue.suggest(&name);
         let hint = match (near, members.is_empty()) {
             (Some(near), _) => format!("did you mean `{near}`?"),
@@ -129,6 +148,17 @@ pub(super) fn resolve_kind(
         );
     }
     kind
+}
+
+/// A text in which `{{ name }}`, `$name` or `${name}` is written as an expression.
+fn as_expression(text: &str) -> Option<String> {
+    let start = text.find("{{").into_iter().chain(text.find('$')).min()?;
+    let (before, rest) = text.split_at(start);
+    let rest = rest.trim_start_matches(['$', '{', ' ']);
+    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+    let (name, behind) = rest.split_at(end);
+    let is_name = crate::names::is_identifier(name) && !crate::expression::has_expression(text);
+    is_name.then(|| format!("{before}${{{{ {name} }}}}{}", behind.trim_start_matches([' ', '}'])))
 }
 
 /// The diagnostic for a family that there is not, before an expression that chooses a member: it is

@@ -29,6 +29,8 @@ struct Sheet {
     modality: String,
     delimiter: char,
     names: Vec<String>,
+    /// Those of the names that the file does not say.
+    unnamed: BTreeSet<String>,
     /// The cells of each column.
     columns: Vec<Vec<String>>,
 }
@@ -97,7 +99,7 @@ fn read(path: &Path, taken: &mut BTreeSet<String>) -> Result<Sheet, Failure> {
         .delimiter(delimiter as u8)
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
-    let names: Vec<String> = match reader.headers() {
+    let mut names: Vec<String> = match reader.headers() {
         Ok(names) => names.iter().map(str::to_owned).collect(),
         Err(error) => return Err(wrong(error.to_string())),
     };
@@ -109,6 +111,19 @@ fn read(path: &Path, taken: &mut BTreeSet<String>) -> Result<Sheet, Failure> {
     if let Some(name) = names.iter().find(|name| name.contains("${{")) {
         return Err(wrong(format!("the column `{name}` would be read as an expression"))
             .hint("give it another name"));
+    }
+    if let Some((at, name)) =
+        names.iter().enumerate().find(|(at, name)| !name.is_empty() && names[..*at].contains(*name))
+    {
+        let first = names.iter().position(|other| other == name).unwrap_or_default();
+        let problem = format!("columns {} and {} are both called {name}", first + 1, at + 1);
+        return Err(wrong(problem).hint("give one of them another name"));
+    }
+    // Readers call a column without a name by its number.
+    let mut unnamed = BTreeSet::new();
+    for (at, name) in names.iter_mut().enumerate().filter(|(_, name)| name.is_empty()) {
+        *name = format!("c{at}");
+        unnamed.insert(name.clone());
     }
     let mut columns = vec![Vec::new(); names.len()];
     for record in reader.records() {
@@ -127,7 +142,7 @@ fn read(path: &Path, taken: &mut BTreeSet<String>) -> Result<Sheet, Failure> {
     let modality =
         std::iter::once(stem.clone()).chain(numbered).find(|name| taken.insert(name.clone()));
     let modality = modality.unwrap_or(stem);
-    Ok(Sheet { path: path.to_owned(), modality, delimiter, names, columns })
+    Ok(Sheet { path: path.to_owned(), modality, delimiter, names, unnamed, columns })
 }
 
 /// The column of ids: the one that is named, or the first that all files have, whose values differ
@@ -265,7 +280,7 @@ impl Study<'_> {
         for sheet in &self.sheets {
             let (mut left_out, mut texts, mut features) = (Vec::new(), Vec::new(), 0);
             for (name, cells) in sheet.names.iter().zip(&sheet.columns) {
-                if self.id.as_ref() == Some(name) || name.is_empty() {
+                if self.id.as_ref() == Some(name) || sheet.unnamed.contains(name) {
                     continue;
                 }
                 let is_named = named.contains(&Some(name.as_str()));
@@ -279,7 +294,18 @@ impl Study<'_> {
             if features == 0 {
                 let problem =
                     format!("{} has no column of numbers that could be a feature", sheet.shown());
-                return Err(Failure::wrong(problem));
+                let has_commas = |cells: &Vec<String>| {
+                    let cells: Vec<_> = cells.iter().map(|cell| cell.replace(',', ".")).collect();
+                    is_numeric(&cells)
+                };
+                let advice = match sheet.columns.iter().any(has_commas) {
+                    true => {
+                        "its numbers have decimal commas: begin with `fuseline init --template \
+                             bring-csv` and give `load.csv` the option `decimal`"
+                    }
+                    false => "a feature is a column of numbers alone, or of numbers and gaps",
+                };
+                return Err(Failure::wrong(problem).hint(advice));
             }
             let id = self.id.as_ref().map_or("by their number".to_owned(), |id| format!("by {id}"));
             let rows = sheet.rows();
