@@ -97,7 +97,7 @@ pub(crate) fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Strin
     }
 }
 
-/// The diagnostic of an unknown name, with the name that was likely meant and its fix, or all names.
+/// The diagnostic of an unknown name with the name that was likely meant, or all of them.
 pub(crate) fn suggest_name<S: AsRef<str>>(
     mistake: Diagnostic,
     wanted: &str,
