@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fuseline_engine::{ActionId, PlanSite, PlannedAction, StageError, StageKind, codes};
-use fuseline_workflow::{Diagnostic, Place};
+use fuseline_workflow::{Diagnostic, Fix, Place};
 
 use crate::diagnose::family::Family;
 use crate::diagnose::permute_quality::PermuteQuality;
@@ -97,24 +97,29 @@ pub(crate) fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Strin
     }
 }
 
-/// Hint for an unknown name.
-pub(crate) fn hint_at<S: AsRef<str>>(wanted: &str, known: &[S], what: &str) -> String {
+/// The diagnostic of an unknown name with the name that was likely meant, or all of them.
+pub(crate) fn suggest_name<S: AsRef<str>>(
+    mistake: Diagnostic,
+    wanted: &str,
+    known: &[S],
+    what: &str,
+) -> Diagnostic {
     let known = || known.iter().map(AsRef::as_ref);
     match closest(wanted, known()) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None if known().next().is_none() => format!("there are no {what}"),
-        None => format!("{what} are {}", listed(known())),
+        Some(name) => {
+            let fix = Fix::word(wanted, name, &mistake.place);
+            mistake.hint(format!("did you mean `{name}`?")).fix(fix)
+        }
+        None if known().next().is_none() => mistake.hint(format!("there are no {what}")),
+        None => mistake.hint(format!("{what} are {}", listed(known()))),
     }
 }
 
 /// The mistake of naming an axis that the findings do not have. `axes`: those that they have.
 pub(crate) fn unknown_axis(axis: &str, place: &Place, axes: &[&str]) -> Diagnostic {
     let message = format!("the findings have no axis `{axis}`");
-    Diagnostic::error(fuseline_workflow::codes::UNKNOWN_AXIS, place, message).hint(hint_at(
-        axis,
-        axes,
-        "their axes",
-    ))
+    let mistake = Diagnostic::error(fuseline_workflow::codes::UNKNOWN_AXIS, place, message);
+    suggest_name(mistake, axis, axes, "their axes")
 }
 
 /// Index of an axis among those of findings.
@@ -149,11 +154,8 @@ pub(crate) fn check_modality_names(site: &mut PlanSite<'_>, option: &str, names:
         if !known.contains(&name.as_str()) {
             let place = action.option_place(&format!("{option}.{number}"));
             let message = format!("`{option}` names the modality `{name}`, which there is not");
-            site.report(Diagnostic::error(codes::MODALITIES, &place, message).hint(hint_at(
-                name,
-                &known,
-                "the modalities",
-            )));
+            let mistake = Diagnostic::error(codes::MODALITIES, &place, message);
+            site.report(suggest_name(mistake, name, &known, "the modalities"));
         }
     }
 }

@@ -613,7 +613,7 @@ impl<'a> Walker<'a> {
 }
 
 /// The expression that was likely meant by a text such as `{{ fold }}`, `${ fold }` or `$fold`.
-fn meant_expression(text: &str) -> Option<String> {
+pub(crate) fn meant_expression(text: &str) -> Option<String> {
     let inner = text.trim().trim_start_matches('$');
     let bare = inner.trim_matches(['{', '}']).trim();
     let is_braced = inner.starts_with('{') && inner.ends_with('}');

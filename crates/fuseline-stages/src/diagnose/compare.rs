@@ -106,11 +106,10 @@ impl StageKind for Compare {
         let axis = &self.axis;
         if !axes.contains(&axis.as_str()) {
             let message = format!("the permutations that arrive have no axis `{axis}`");
-            let hint = upstream::hint_at(axis, &axes, "the axes that arrive together");
-            site.report(
-                Diagnostic::error(fuseline_workflow::codes::UNKNOWN_AXIS, &place, message)
-                    .hint(hint),
-            );
+            let code = fuseline_workflow::codes::UNKNOWN_AXIS;
+            let mistake = Diagnostic::error(code, &place, message);
+            let what = "the axes that arrive together";
+            site.report(upstream::suggest_name(mistake, axis, &axes, what));
             return;
         }
         if labels.len() == 1 {

@@ -271,10 +271,8 @@ impl Family {
             let labels: Vec<&str> = labels.into_iter().collect();
             let message = format!("no finding has `{label}` on the axis `{axis}`");
             let code = fuseline_workflow::codes::UNKNOWN_POINT;
-            site.report(
-                Diagnostic::error(code, &action.option_place(&option), message)
-                    .hint(upstream::hint_at(label, &labels, "its labels")),
-            );
+            let mistake = Diagnostic::error(code, &action.option_place(&option), message);
+            site.report(upstream::suggest_name(mistake, label, &labels, "its labels"));
         }
     }
 

@@ -15,8 +15,8 @@ use super::{Stranger, WrittenStage, ports};
 use crate::catalogue::{Catalogue, KindSpec};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Fix};
-use crate::expression::{Environment, Mistake, NO_POINT, Template, Work};
-use crate::files::FileId;
+use crate::expression::{Environment, Mistake, NO_POINT, Template, Work, has_expression};
+use crate::files::{FileId, Files};
 use crate::index::{ActionIndex, AxisIndex, IndexVec, KindIndex, PointIndex, VariantIndex};
 use crate::options;
 use crate::workflow::{DeclaredPorts, OptionPlaces, Variant};
@@ -39,6 +39,7 @@ fn check_options(
     sound: &[&str],
     places: &OptionPlaces,
     strangers: &[Stranger],
+    files: &Files,
     found: &mut Vec<Diagnostic>,
 ) {
     for problem in options::check_others(&kind.name, &kind.options, options, sound) {
@@ -51,10 +52,21 @@ fn check_options(
             true => places.key_place(&problem.path),
             false => places.place(&problem.path),
         };
-        let fix = problem.fix.map(|(written, meant)| Fix::word(&written, &meant, &place));
+        let (mut hint, mut words) = (problem.hint, problem.fix);
+        // What is quoted is a number as it is written, `1e3`, and not its value.
+        let written = files.slice(&place);
+        if let Some((value, meant)) = &mut words
+            && *meant == format!("\"{value}\"")
+            && !written.starts_with(['"', '\'', '[', '{', '&', '*'])
+            && !has_expression(written)
+        {
+            (*value, *meant) = (written.to_owned(), format!("\"{written}\""));
+            hint = Some(format!("quote it: {meant}"));
+        }
+        let fix = words.map(|(written, meant)| Fix::word(&written, &meant, &place));
         found.push(
             Diagnostic::error(problem.code, &place, problem.message)
-                .hint(problem.hint.unwrap_or_else(|| codes::options_advice(&kind.name)))
+                .hint(hint.unwrap_or_else(|| codes::options_advice(&kind.name)))
                 .fix(fix),
         );
     }
@@ -78,7 +90,7 @@ pub(super) fn check_skeleton(
     for kind in kinds {
         let kind = &world.catalogue.kinds()[*kind];
         let mut mistakes = Vec::new();
-        check_options(kind, &options, &[], &places, &stage.strangers, &mut mistakes);
+        check_options(kind, &options, &[], &places, &stage.strangers, world.files, &mut mistakes);
         // What an expression gives is not known here, and it may be nothing at this kind.
         mistakes.retain(|mistake| {
             let option = places.option_at(&mistake.place).filter(|option| {
@@ -150,15 +162,12 @@ pub(super) fn resolve_kind(
     kind
 }
 
-/// A text in which `{{ name }}`, `$name` or `${name}` is written as an expression.
+/// A text that ends with `{{ name }}`, `$name` or `${name}`, with that as an expression.
 fn as_expression(text: &str) -> Option<String> {
     let start = text.find("{{").into_iter().chain(text.find('$')).min()?;
     let (before, rest) = text.split_at(start);
-    let rest = rest.trim_start_matches(['$', '{', ' ']);
-    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-    let (name, behind) = rest.split_at(end);
-    let is_name = crate::names::is_identifier(name) && !crate::expression::has_expression(text);
-    is_name.then(|| format!("{before}${{{{ {name} }}}}{}", behind.trim_start_matches([' ', '}'])))
+    let meant = options::meant_expression(rest).filter(|_| !has_expression(text))?;
+    Some(format!("{before}{meant}"))
 }
 
 /// The diagnostic for a family that there is not, before an expression that chooses a member: it is
@@ -520,7 +529,15 @@ impl<'a, 'n> VariantMaker<'a, 'n> {
         };
         if self.readable && mistakes.is_empty() {
             let sound = if is_sound { &self.constants[..] } else { &[] };
-            check_options(spec, &options, sound, &self.places, &self.stage.strangers, found);
+            check_options(
+                spec,
+                &options,
+                sound,
+                &self.places,
+                &self.stage.strangers,
+                self.world.files,
+                found,
+            );
         }
         found.extend(
             mistakes.into_iter().map(|(mistake, node)| mistake.diagnostic(node, self.world.files)),
