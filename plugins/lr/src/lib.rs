@@ -12,9 +12,11 @@
 //! with the penalty on all rows of w for more. Where no modality is available, p is the weighted
 //! share of each class in the training rows. Quality beyond +-1e100 counts as +-1e100.
 //!
-//! Where the label y is a number, P_m is the number that an expert expects, and the fit is ridge
-//! regression on the same standardised design: it minimises |w|^2 / 2 + C sum_i (y_i - a - x_i w)^2
-//! / 2. Where no modality is available, the prediction is the mean label of the training rows.
+//! Where the label y is a number, P_m is the number that an expert expects less the mean label of
+//! the training rows, so that 0, where a modality is unavailable, is no value far from all others
+//! and the origin and unit of the label decide nothing. The fit is ridge regression on the same
+//! standardised design: it minimises |w|^2 / 2 + C sum_i (y_i - a - x_i w)^2 / 2. Where no modality
+//! is available, the prediction is the mean label of the training rows.
 //!
 //! Source: stacking (Wolpert, "Stacked generalization", Neural Networks 5(2), 1992) with quality
 //! measures as in Kryszczuk and Drygajlo, "Improving biometric verification with class-independent
@@ -58,14 +60,20 @@ impl FusionRule for Lr {
         let design = Design::new(batch.modalities(), batch.classes());
         let width = design.width();
         let mut rows = design.rows(batch);
+        let level = batch.is_regression().then(|| batch.prior()[0]);
+        if let Some(level) = level {
+            rows.chunks_exact_mut(width)
+                .for_each(|row| take_level(&design, batch.modalities(), level, row));
+        }
         let data = |error: &dyn std::error::Error| RuleError::data(error.to_string());
         let preprocessor = Preprocessor::fit(&rows, width).map_err(|error| data(&error))?;
         preprocessor.apply(&mut rows).map_err(|error| data(&error))?;
-        if batch.is_regression() {
+        if let Some(level) = level {
             let fitted = Ridge::fit(&rows, width, batch.target(), 1.0 / params.f64("c")?)
                 .map_err(|error| data(&error))?;
-            let (coefficients, intercepts) =
+            let (mut coefficients, intercepts) =
                 unstandardised(&preprocessor, fitted.coefficients(), &[fitted.intercept()]);
+            return_level(&design, batch.modalities(), level, &mut coefficients);
             return Ok(Self { coefficients, intercepts, prior: batch.prior() });
         }
         let labels: Vec<u32> = batch.label().iter().map(|&label| label as u32).collect();
@@ -109,6 +117,24 @@ impl FusionRule for Lr {
 
     fn predict(&self, batch: &Batch<'_>, probabilities: &mut [f64]) -> Result<(), RuleError> {
         self.predict_permuted(batch, &Quality::as_measured(), probabilities)
+    }
+}
+
+/// Counts the evidence of a row of the design from `level`, where it is available.
+fn take_level(design: &Design, modalities: usize, level: f64, row: &mut [f64]) {
+    for modality in 0..modalities {
+        row[design.evidence(modality, 0)] -= level * row[design.available(modality)];
+        row[design.product(modality, 0)] -= level * row[design.quality(modality)];
+    }
+}
+
+/// Turns coefficients of evidence counted from `level` into those of evidence as it is.
+fn return_level(design: &Design, modalities: usize, level: f64, coefficients: &mut [f64]) {
+    for modality in 0..modalities {
+        let [evidence, product] =
+            [design.evidence(modality, 0), design.product(modality, 0)].map(|at| coefficients[at]);
+        coefficients[design.available(modality)] -= level * evidence;
+        coefficients[design.quality(modality)] -= level * product;
     }
 }
 

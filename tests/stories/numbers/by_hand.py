@@ -80,7 +80,7 @@ def weighted_mean(q, rows):
 
 def design(q, rows):
     a = A[rows].astype(float)
-    p, q = np.where(A[rows], P[rows], 0), np.where(A[rows], q, 0)
+    p, q = np.where(A[rows], P[rows] - y[train].mean(), 0), np.where(A[rows], q, 0)
     return np.hstack([p, a, q, p * q])
 
 
