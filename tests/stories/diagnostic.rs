@@ -424,3 +424,23 @@ fn the_whole_path_keeps_its_level_on_nulls() {
         assert!(number("interval_holds_mean") > 0.8, "{row:?}");
     }
 }
+
+#[test]
+fn a_model_that_was_selected_on_an_axis_of_its_own_is_asked_about_the_evidence_of_its_fold() {
+    let chosen = concat!(
+        "  chosen:\n    uses: diagnose.reliability\n    inputs: { model: \"fusion[rule=lr, split=0]\", ",
+        "evidence: \"expert.test[split=0]\", quality: \"quality.test[split=0]\", cohort: cohort }\n",
+        "    with: { permutations: \"${{ params.permutations }}\" }\n  calibration:\n"
+    );
+    let edits = [
+        ("  calibration:\n", chosen),
+        ("  calibration.csv: calibration", "  calibration.csv: calibration\n  chosen.csv: chosen"),
+    ];
+    let lab = run_part("audit.yaml", &edits, &["examples=160", "splits=2", "permutations=19"]);
+    let text = |name: &str| String::from_utf8(lab.read(name)).expect("UTF-8");
+    let of_all = text("out/calibration.csv");
+    let of_lr: Vec<&str> = of_all.lines().filter_map(|line| line.strip_prefix("lr,")).collect();
+    let chosen = text("out/chosen.csv");
+    assert!(of_lr.len() > 4, "{of_all}");
+    assert_eq!(chosen.lines().skip(1).collect::<Vec<_>>(), of_lr);
+}

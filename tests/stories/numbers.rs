@@ -50,6 +50,43 @@ fn a_study_of_numbers_equals_numpy_scikit_learn_and_the_callable_door() {
 }
 
 #[test]
+fn the_unit_and_the_origin_of_a_label_decide_nothing_but_the_unit() {
+    let (stages, _) = include_str!("numbers/study.yaml").split_once("outputs:").expect("outputs");
+    let workflow =
+        ["mean", "weighted_mean", "lr"].iter().fold(format!("{stages}outputs:\n"), |text, rule| {
+            format!("{text}  {rule}.csv: finding[rule={rule},measured=pearson]\n")
+        });
+    let findings = |change: &dyn Fn(f64) -> f64| {
+        let lab = Lab::with_workflow(&workflow);
+        data(&lab);
+        let labels = String::from_utf8(lab.read("labels.csv")).expect("UTF-8");
+        let changed = labels.lines().map(|line| match line.rsplit_once(',') {
+            Some((row, score)) if score.parse::<f64>().is_ok() => {
+                format!("{row},{}\n", change(score.parse().expect("a number")))
+            }
+            _ => format!("{line}\n"),
+        });
+        lab.write("labels.csv", changed.collect::<String>());
+        lab.run(["run", "workflow.yaml", "--out", "out"]).success();
+        ["mean", "weighted_mean", "lr"].map(|rule| {
+            let table = lab.read(&format!("out/{rule}.csv"));
+            let mut table = csv::Reader::from_reader(table.as_slice());
+            let heads = table.headers().expect("a heading").clone();
+            let row = table.records().next().expect("a row").expect("as many cells");
+            ["metric_clean", "metric_broken", "gap_low", "gap_high", "p_value"].map(|column| {
+                let place = heads.iter().position(|head| head == column).expect("a column");
+                row[place].parse::<f64>().expect("a number")
+            })
+        })
+    };
+    let as_it_is = findings(&|score| score);
+    let elsewhere = findings(&|score| 4.0 * score + 1000.0);
+    for (one, other) in as_it_is.iter().flatten().zip(elsewhere.iter().flatten()) {
+        assert!((one - other).abs() < 1e-6, "{as_it_is:?} and {elsewhere:?}");
+    }
+}
+
+#[test]
 fn a_column_of_numbers_is_never_silently_a_class_each() {
     let (stages, _) = include_str!("numbers/study.yaml").split_once("  folds:\n").expect("folds");
     let stages = stages.replace(", regression: true", "");

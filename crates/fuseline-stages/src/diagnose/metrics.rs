@@ -354,11 +354,11 @@ impl Metrics {
     }
 }
 
-/// Removes the item at a point: it agrees in every axis of the point.
+/// Removes the items at a point: those that agree in every axis that both have. An axis of the
+/// point that was selected, such as a quality, is none of the evidence.
 fn take<T>(all: &mut Vec<Labelled<T>>, point: &Point) -> Vec<Labelled<T>> {
-    let (own, rest) = std::mem::take(all)
-        .into_iter()
-        .partition(|labelled| point.iter().all(|place| labelled.point.contains(place)));
+    let (own, rest) =
+        std::mem::take(all).into_iter().partition(|labelled| agree(&labelled.point, point));
     *all = rest;
     own
 }
