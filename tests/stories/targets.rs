@@ -73,6 +73,31 @@ fn the_mean_over_labels_has_a_test_of_its_own() {
 }
 
 #[test]
+fn the_mean_over_labels_does_not_hang_on_which_label_comes_first() {
+    let workflow = include_str!("targets/multi_label.yaml")
+        .replace("quality: [column, constant]", "quality: [conformal_set_size, constant]")
+        .replace("quality=column", "quality=conformal_set_size");
+    let cells = |order: &str| {
+        let study = lab(&workflow.replace("[happy, angry, tired]", order));
+        study.run(["run", "workflow.yaml", "--out", "out"]).success();
+        let table = study.read("out/findings.csv");
+        let mut table = csv::Reader::from_reader(table.as_slice());
+        let heads = table.headers().expect("a heading").clone();
+        let row = table.records().next().expect("a row").expect("as many cells");
+        let numbers = heads.iter().zip(&row).filter_map(|(head, cell)| {
+            cell.parse().ok().map(|number: f64| (head.to_owned(), number))
+        });
+        numbers.collect::<Vec<_>>()
+    };
+    let (one, other) = (cells("[happy, angry, tired]"), cells("[tired, angry, happy]"));
+    assert!(one.iter().any(|(head, _)| head == "quality_icc_voice"), "{one:?}");
+    assert_eq!(one.len(), other.len());
+    for ((head, one), (_, other)) in one.iter().zip(&other) {
+        assert!((one - other).abs() < 1e-9, "{head}: {one} and {other}");
+    }
+}
+
+#[test]
 fn what_cannot_be_averaged_is_refused_in_words() {
     let workflow = include_str!("targets/multi_label.yaml");
     let study = lab(workflow);

@@ -45,7 +45,8 @@ const SCHEMES: [&str; 4] = ["joint", "per_modality", "within_group", "whole_grou
 impl StageKind for Labels {
     const NAME: &'static str = "diagnose.labels";
     // 2: the gap with 80 % power of a statistic of few values. 3: effects of the same test.
-    const REVISION: u32 = 3;
+    // 4: what is said of quality is said of that of all labels.
+    const REVISION: u32 = 4;
     const SUMMARY: &'static str = "Mean over the labels of a multi-label study, with its test.";
 
     fn ports() -> Ports {
@@ -294,8 +295,8 @@ fn mean(
     let rows = Rows { group: &group, groups, labels: &class, classes };
     let effects = RowEffects { clean: &right, broken: &broken_right, flips: &flips, shift: &shift };
     let Intervals { gap, bound, flips, shift } = Intervals::new(&rows, &effects, of)?;
-    let moved = first.pooled.moved;
-    let scale = moved.map_or(1.0, Moved::share);
+    let shares = labels.iter().filter_map(|of| of.pooled.moved.map(Moved::share));
+    let scale = shares.fold(1.0, f64::min);
     let bound = Interval { low: bound.low / scale, high: bound.high / scale, ..bound };
 
     let mut counts = GroupCounts {
@@ -341,7 +342,11 @@ fn mean(
         ba_oracle: average(&|of| of.finding.ba_oracle),
         headroom: average(&|of| of.finding.headroom),
         reads_quality: first.pooled.reads_quality,
-        moved_share: first.finding.moved_share,
+        moved_share: labels
+            .iter()
+            .map(|of| of.finding.moved_share)
+            .sum::<Option<f64>>()
+            .map(|sum| sum / count),
         not_testable: labels.iter().find_map(|of| of.finding.not_testable.clone()),
         bound_low: bound.low,
         bound_high: bound.high,
@@ -365,7 +370,7 @@ fn mean(
             let farthest = values.iter().max_by(|one, other| far(one).total_cmp(&far(other)));
             farthest.copied().unwrap_or(f64::NAN)
         }),
-        quality_icc: first.finding.quality_icc.clone(),
+        quality_icc: each(&|of| &of.quality_icc, greatest),
         ..Finding::default()
     };
     Ok((finding, counts))
