@@ -428,8 +428,10 @@ fn the_whole_path_keeps_its_level_on_nulls() {
 #[test]
 fn a_model_that_was_selected_on_an_axis_of_its_own_is_asked_about_the_evidence_of_its_fold() {
     let chosen = concat!(
-        "  chosen:\n    uses: diagnose.reliability\n    inputs: { model: \"fusion[rule=lr, split=0]\", ",
-        "evidence: \"expert.test[split=0]\", quality: \"quality.test[split=0]\", cohort: cohort }\n",
+        "  chosen:\n    uses: diagnose.reliability\n    inputs: { ",
+        "model: \"fusion[rule=lr, split=0]\", ",
+        "evidence: \"expert.test[split=0]\", quality: \"quality.test[split=0]\", ",
+        "cohort: cohort }\n",
         "    with: { permutations: \"${{ params.permutations }}\" }\n  calibration:\n"
     );
     let edits = [

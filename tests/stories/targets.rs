@@ -76,7 +76,8 @@ fn the_mean_over_labels_has_a_test_of_its_own() {
 fn the_mean_over_labels_does_not_hang_on_which_label_comes_first() {
     let workflow = include_str!("targets/multi_label.yaml")
         .replace("quality: [column, constant]", "quality: [conformal_set_size, constant]")
-        .replace("quality=column", "quality=conformal_set_size");
+        .replace("quality=column", "quality=conformal_set_size")
+        .replace("expert.test, features: features }", "expert.test, cohort: cohort }");
     let cells = |order: &str| {
         let study = lab(&workflow.replace("[happy, angry, tired]", order));
         study.run(["run", "workflow.yaml", "--out", "out"]).success();
