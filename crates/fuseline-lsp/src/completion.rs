@@ -796,7 +796,6 @@ impl<'a> Completer<'a> {
             return;
         };
         let base = base.trim_end();
-        let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
         let axis = &base[base.trim_end_matches(is_name).len()..];
         let end = self.cursor.word.start + self.cursor.typed.len();
         let range = end - typed.len()..end + self.rest_of_name();
@@ -811,7 +810,6 @@ impl<'a> Completer<'a> {
         if let Some(quote) = open_quote(before) {
             return self.compared_points(&before[..quote], &before[quote + 1..]);
         }
-        let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
         let word_start = before.trim_end_matches(is_name).len();
         let typed = &before[word_start..];
         let end = self.cursor.word.start + self.cursor.typed.len();
@@ -891,6 +889,11 @@ impl<'a> Completer<'a> {
     fn axis_doc(&self, axis: &str) -> String {
         hover::axis_doc(self.project, axis)
     }
+}
+
+/// True of the letters of names in expressions.
+fn is_name(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
 }
 
 /// The byte of the quote of a text that an expression begins and does not end.

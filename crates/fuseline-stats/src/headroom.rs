@@ -278,7 +278,8 @@ pub struct Alignment {
 /// Balanced accuracy of decisions of which is known whether they are right, or which share of each
 /// is.
 ///
-/// `right`: n, truth values or numbers from 0 to 1. Errors when a length is wrong, a label is no class, or there are no rows.
+/// `right`: n, truth values or numbers from 0 to 1. Errors when a length is wrong, a label is no
+/// class, or there are no rows.
 pub fn balanced_accuracy_of(
     labels: &[u32],
     classes: usize,

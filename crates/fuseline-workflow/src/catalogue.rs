@@ -184,23 +184,17 @@ impl Catalogue {
 
     /// The name that was likely meant.
     pub fn suggest(&self, name: &str) -> Option<&str> {
-        let family = name.split_once('.').map_or("", |(family, _)| family);
+        let (family, written) = name.split_once('.').unwrap_or(("", name));
         // The letters of a family that is right are no likeness.
-        let siblings: Vec<&str> = self
-            .names()
-            .filter(|kind| kind.split_once('.').is_some_and(|(own, _)| own == family))
-            .collect();
-        match siblings.is_empty() {
-            true => names::suggest(name, self.names()),
-            false => {
-                let written = name.get(family.len() + 1..)?;
-                let near = names::suggest(
-                    written,
-                    siblings.iter().filter_map(|kind| kind.get(family.len() + 1..)),
-                )?;
-                siblings.into_iter().find(|kind| kind.get(family.len() + 1..) == Some(near))
-            }
+        let members = || {
+            self.names()
+                .filter_map(|kind| Some((kind, kind.strip_prefix(family)?.strip_prefix('.')?)))
+        };
+        if members().next().is_none() {
+            return names::suggest(name, self.names());
         }
+        let near = names::suggest(written, members().map(|(_, member)| member))?;
+        members().find(|(_, member)| *member == near).map(|(kind, _)| kind)
     }
 
     /// The kinds of one family, sorted by name.

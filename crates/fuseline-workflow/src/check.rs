@@ -284,7 +284,9 @@ impl Checker<'_> {
             _ => !cycle_edges.contains(&found.place),
         });
 
-        definitions::blame(&self.lonely(&used, &written, &edges, &targets), found);
+        if found.iter().any(definitions::is_unknown_name) {
+            definitions::blame(&self.lonely(&used, &written, &edges, &targets), found);
+        }
         if !cyclic && !misshapen("stages") {
             self.unused(&used, &written, &edges, &targets, found);
         }
@@ -351,16 +353,12 @@ impl Checker<'_> {
     ) -> Vec<definitions::Lonely<'c>> {
         let params = self.params.iter_enumerated().filter(|(index, _)| !used.contains(index));
         let params = params.map(|(_, param)| ("param", param.name.as_str(), &param.place));
-        let runs = |index: AxisIndex| {
-            let mut over = written.iter().filter_map(|stage| stage.over.as_ref());
-            over.any(|over| over.contains(&index))
-        };
-        let axes = self.document.axes.iter_enumerated().filter(|(index, _)| !runs(*index));
+        let axes = self.document.axes.iter_enumerated();
+        let axes = axes.filter(|(index, _)| !is_run_over(*index, written));
         let axes = axes.map(|(_, axis)| ("axis", axis.name.as_str(), &axis.name_place));
-        let is_read = |index: &WrittenStageIndex| {
-            targets.contains(index) || edges.iter().any(|(producer, ..)| producer == index)
-        };
-        let stages = written.iter_enumerated().filter(|(index, _)| !is_read(index));
+        let read: BTreeSet<_> =
+            targets.iter().chain(edges.iter().map(|(producer, ..)| producer)).collect();
+        let stages = written.iter_enumerated().filter(|(index, _)| !read.contains(index));
         let stages = stages.map(|(_, stage)| ("stage", stage.name.as_str(), &stage.name_place));
         params.chain(axes).chain(stages).collect()
     }
@@ -405,9 +403,7 @@ impl Checker<'_> {
             }
         }
         for (index, axis) in self.document.axes.iter().enumerate() {
-            let runs = written
-                .iter()
-                .any(|stage| stage.over.as_ref().is_some_and(|over| over.contains(&index.into())));
+            let runs = is_run_over(index.into(), written);
             let mut others = self.document.axes.iter().filter_map(axes::outer_name);
             let is_outer = others.any(|outer| outer == axis.name);
             if !axes_hidden && !axis.included && !runs && !is_outer {
@@ -432,6 +428,14 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// True if a stage runs over an axis.
+fn is_run_over(
+    axis: AxisIndex,
+    written: &IndexVec<WrittenStageIndex, stage::WrittenStage>,
+) -> bool {
+    written.iter().any(|stage| stage.over.as_ref().is_some_and(|over| over.contains(&axis)))
 }
 
 fn workflow_name<'n>(node: &'n Node, found: &mut Vec<Diagnostic>) -> Option<String> {

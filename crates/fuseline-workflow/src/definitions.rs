@@ -12,6 +12,11 @@ pub(crate) type Lonely<'a> = (&'a str, &'a str, &'a Place);
 /// Number of uses of one name from which on it is taken for right, and the definition for misspelt.
 const MIN_USES: usize = 2;
 
+/// True of what says that a param, an axis or a stage is not there.
+pub(crate) fn is_unknown_name(found: &Diagnostic) -> bool {
+    [codes::UNKNOWN_PARAM, codes::UNKNOWN_AXIS, codes::UNKNOWN_STAGE].contains(&found.code)
+}
+
 /// Lets the fix be one of the definition, where nothing uses that and several places use another
 /// name that was likely meant for it.
 pub(crate) fn blame(lonely: &[Lonely<'_>], found: &mut [Diagnostic]) {

@@ -12,7 +12,7 @@
 //! with the penalty on all rows of w for more. Where no modality is available, p is the weighted
 //! share of each class in the training rows. Quality beyond +-1e100 counts as +-1e100.
 //!
-//! Where the label y is a number, P_m is the number that an expert expects minus the mean label of
+//! If the label y is a number, P_m is the number that an expert expects minus the mean label of
 //! the training rows, so that no prediction hangs on where the label's scale begins. The fit is
 //! ridge regression on the same standardised design: it minimises |w|^2 / 2 + C sum_i (y_i - a -
 //! x_i w)^2 / 2. Where no modality is available, the prediction is the mean label.
@@ -59,8 +59,11 @@ impl FusionRule for Lr {
         let design = Design::new(batch.modalities(), batch.classes());
         let width = design.width();
         let mut rows = design.rows(batch);
+        let prior = batch.prior();
         if batch.is_regression() {
-            shift(&design, batch, &mut rows);
+            for row in rows.chunks_exact_mut(width) {
+                take_level(&design, batch.modalities(), prior[0], row);
+            }
         }
         let data = |error: &dyn std::error::Error| RuleError::data(error.to_string());
         let preprocessor = Preprocessor::fit(&rows, width).map_err(|error| data(&error))?;
@@ -70,14 +73,8 @@ impl FusionRule for Lr {
                 .map_err(|error| data(&error))?;
             let (mut coefficients, intercepts) =
                 unstandardised(&preprocessor, fitted.coefficients(), &[fitted.intercept()]);
-            let level = batch.prior()[0];
-            for modality in 0..batch.modalities() {
-                coefficients[design.available(modality)] -=
-                    level * coefficients[design.evidence(modality, 0)];
-                coefficients[design.quality(modality)] -=
-                    level * coefficients[design.product(modality, 0)];
-            }
-            return Ok(Self { coefficients, intercepts, prior: batch.prior() });
+            return_level(&design, batch.modalities(), prior[0], &mut coefficients);
+            return Ok(Self { coefficients, intercepts, prior });
         }
         let labels: Vec<u32> = batch.label().iter().map(|&label| label as u32).collect();
         let options = Options { c: params.f64("c")?, ..Options::default() };
@@ -99,7 +96,7 @@ impl FusionRule for Lr {
         }
         let (coefficients, intercepts) =
             unstandardised(&preprocessor, fitted.coefficients(), fitted.intercepts());
-        Ok(Self { coefficients, intercepts, prior: batch.prior() })
+        Ok(Self { coefficients, intercepts, prior })
     }
 
     fn write(&self, model: &mut ModelWriter) {
@@ -123,14 +120,20 @@ impl FusionRule for Lr {
     }
 }
 
-/// Subtracts the mean label from the expected numbers of a design, where they are available.
-fn shift(design: &Design, batch: &TrainingBatch<'_>, rows: &mut [f64]) {
-    let level = batch.prior()[0];
-    for row in rows.chunks_exact_mut(design.width()) {
-        for modality in 0..batch.modalities() {
-            row[design.evidence(modality, 0)] -= level * row[design.available(modality)];
-            row[design.product(modality, 0)] -= level * row[design.quality(modality)];
-        }
+/// Counts the evidence of a row of the design from `level`, where it is available.
+fn take_level(design: &Design, modalities: usize, level: f64, row: &mut [f64]) {
+    for modality in 0..modalities {
+        row[design.evidence(modality, 0)] -= level * row[design.available(modality)];
+        row[design.product(modality, 0)] -= level * row[design.quality(modality)];
+    }
+}
+
+/// Turns coefficients of evidence that is counted from `level` into those of evidence as it is.
+fn return_level(design: &Design, modalities: usize, level: f64, coefficients: &mut [f64]) {
+    for modality in 0..modalities {
+        coefficients[design.available(modality)] -=
+            level * coefficients[design.evidence(modality, 0)];
+        coefficients[design.quality(modality)] -= level * coefficients[design.product(modality, 0)];
     }
 }
 

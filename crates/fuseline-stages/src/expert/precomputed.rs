@@ -22,7 +22,7 @@ use crate::load::notation::{Decimal, Missing, Notation};
 use crate::load::reading::{Id, twice};
 use crate::load::table::{Table, ending, read};
 use crate::pattern::Column;
-use crate::rows::Finder;
+use crate::rows::{EXACT, Finder, shares_of};
 
 /// Reads class probabilities from a table: the evidence of a model that was fitted elsewhere.
 ///
@@ -356,24 +356,6 @@ impl PrecomputedExpert {
         let sum: f64 = values.iter().sum();
         Ok(values.into_iter().map(|p| p / sum).collect())
     }
-}
-
-/// By how much a probability may leave 0 to 1, and a sum of some 1, for what arithmetic does to the
-/// last digits.
-const EXACT: f64 = 1e-6;
-
-/// By how much a sum may leave 1 for each of its terms, when they were rounded to two decimals.
-const ROUNDING: f64 = 0.005;
-
-/// The sum that values have as probabilities, up to rounding: 1, or 100 of percentages. Nothing if
-/// they are neither.
-fn shares_of(values: &[f64]) -> Option<f64> {
-    let rounding = ROUNDING * values.len() as f64 + EXACT;
-    [1.0, 100.0].into_iter().find(|total| {
-        let shares = || values.iter().map(|value| value / total);
-        shares().all(|p| (-EXACT..=1.0 + EXACT).contains(&p))
-            && (shares().sum::<f64>() - 1.0).abs() <= rounding
-    })
 }
 
 /// The values of a row, none of which may be missing.

@@ -383,7 +383,10 @@ impl Builder<'_> {
                 Some("an anchor `&name` must stand before its alias `*name`")
             }
             ErrorKind::RecursionLimitExceeded => Some("workflows are never that deep"),
-            kind if kind.to_string().contains("surrogate") => Some(
+            ErrorKind::InvalidLowSurrogateHexEscape
+            | ErrorKind::InvalidLowSurrogate
+            | ErrorKind::MissingLowSurrogate
+            | ErrorKind::UnpairedLowSurrogate => Some(
                 "\\uD800 to \\uDFFF are halves of one character: write the character itself, or \
                  \\U and its eight digits",
             ),

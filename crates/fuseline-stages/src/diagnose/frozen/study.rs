@@ -9,7 +9,7 @@ use fuseline_stats::permutation::{self, Intervention, Permuter};
 use super::{Examples, Metric, Settings, Stop};
 use crate::diagnose::moved::{Moved, bits, movable};
 use crate::diagnose::strata::{Known, refused, strata};
-use crate::rows::rows_digest;
+use crate::rows::{rows_digest, shares_of};
 
 /// Tolerance of the sum of a row's probabilities around 1: models compute in single or half
 /// precision.
@@ -229,15 +229,13 @@ pub(super) fn are_probabilities(row: &[f64]) -> bool {
 /// Advice on a row that is no probabilities. The softmax is advised of logits alone: of percentages
 /// and scores it is another distribution, which would be taken for what the model says.
 pub(super) fn to_probabilities(row: &[f64]) -> &'static str {
-    let sum: f64 = row.iter().sum();
-    if !sum.is_finite() {
-        "give finite numbers"
-    } else if row.iter().any(|value| *value < 0.0) {
-        "give the softmax of the model's logits, or its decisions"
-    } else if (sum - 100.0).abs() <= 0.5 * row.len() as f64 {
-        "these are percentages: divide them by 100"
-    } else {
-        "divide each row by its sum; if these are logits, give their softmax"
+    match shares_of(row) {
+        Some(100.0) => "these are percentages: divide them by 100",
+        _ if row.iter().any(|value| !value.is_finite()) => "give finite numbers",
+        _ if row.iter().any(|value| *value < 0.0) => {
+            "give the softmax of the model's logits, or its decisions"
+        }
+        _ => "divide each row by its sum; if these are logits, give their softmax",
     }
 }
 
