@@ -386,6 +386,12 @@ fn a_workflow_is_written_for_the_columns_of_tables_that_are_there() {
     lab.write("in/index.csv", index);
     init("index", &["--from", "in/index.csv", "--label", "mood"]).success();
     assert_eq!(run_new(&lab, "index", &[])["status"], "ok");
+    // It numbers the rows of its own file, and says nothing of another's where names are there.
+    lab.write("in/first.csv", ",file,mood,x\n0,a,calm,1\n1,b,tense,2\n2,c,calm,3\n");
+    lab.write("in/second.csv", ",file,mood,y\n0,c,calm,1\n1,a,calm,2\n2,b,tense,3\n");
+    let indexed = ["--from", "in/first.csv", "--from", "in/second.csv", "--label", "mood"];
+    let said = init("by_name", &indexed).success().stderr();
+    assert!(said.contains("3 examples by file"), "{said}");
 
     lab.write("in/other.csv", "file,x\nq1,1\nq2,2\n");
     lab.write("in/twice.csv", "file,mood,x,x\nq1,calm,1,2\nq2,tense,2,3\n");

@@ -146,7 +146,8 @@ fn read(path: &Path, taken: &mut BTreeSet<String>) -> Result<Sheet, Failure> {
 }
 
 /// The column of ids: the one that is named, or the first that all files have, whose values differ
-/// and are no measurements. `None` where the number of the row must do.
+/// and are no measurements; one without a name only where no other is there, as it may say how the
+/// rows of a file were numbered. `None` where the number of the row must do.
 fn id_column(wanted: &Wanted<'_>, sheets: &[Sheet]) -> Result<Option<String>, Failure> {
     let is_key = |cells: &[String]| {
         let distinct: BTreeSet<&String> = cells.iter().collect();
@@ -170,7 +171,9 @@ fn id_column(wanted: &Wanted<'_>, sheets: &[Sheet]) -> Result<Option<String>, Fa
     let named = [Some(wanted.label), wanted.group, wanted.quality];
     let is_measurement =
         |cells: &[String]| cells.iter().any(|cell| is_number(cell) && cell.contains('.'));
-    let found = sheets[0].names.iter().find(|name| {
+    let (unnamed, with_names): (Vec<_>, Vec<_>) =
+        sheets[0].names.iter().partition(|name| sheets[0].unnamed.contains(*name));
+    let found = with_names.into_iter().chain(unnamed).find(|name| {
         !named.contains(&Some(name.as_str()))
             && sheets.iter().all(|sheet| {
                 sheet.column(name).is_some_and(|cells| is_key(cells) && !is_measurement(cells))
