@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
+use crate::layout::DOOMED;
 use crate::store::{Entry, LocalStore, ReadAt, ReadSeek, Stat, Store};
 
 /// Kind of fault.
@@ -21,6 +22,9 @@ pub enum Fault {
     FlippedBit { nth: usize },
     /// The nth call that reads fails so.
     Read { nth: usize, kind: ErrorKind },
+    /// The files of the first folders that are listed get other names before they are looked at,
+    /// and their own back afterwards, as those that a collection judges may.
+    MovedWhileListed { times: usize },
 }
 
 /// A [`LocalStore`] with one fault in it.
@@ -30,12 +34,13 @@ pub struct FaultyStore {
     writes: AtomicUsize,
     creates: AtomicUsize,
     reads: AtomicUsize,
+    lists: AtomicUsize,
 }
 
 impl FaultyStore {
     pub fn new(fault: Fault) -> Self {
-        let (writes, creates, reads) = Default::default();
-        Self { fault, writes, creates, reads }
+        let (writes, creates, reads, lists) = Default::default();
+        Self { fault, writes, creates, reads, lists }
     }
 
     fn write(&self) -> io::Result<()> {
@@ -149,7 +154,16 @@ impl Store for FaultyStore {
 
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         self.reading()?;
-        LocalStore::default().list(path)
+        let mut entries = LocalStore::default().list(path)?;
+        let list = self.lists.fetch_add(1, Ordering::SeqCst);
+        if matches!(self.fault, Fault::MovedWhileListed { times } if list < times) {
+            for entry in entries.extract_if(.., |entry| !entry.stat.folder) {
+                let (path, aside) = (path.join(&entry.name), path.join(entry.name + DOOMED));
+                std::fs::rename(&path, &aside)?;
+                std::fs::rename(aside, path)?;
+            }
+        }
+        Ok(entries)
     }
 
     fn folders(&self, path: &Path) -> io::Result<Vec<String>> {

@@ -4,6 +4,7 @@ use std::io::Write;
 use tempfile::TempDir;
 
 use super::*;
+use crate::faulty::{Fault, FaultyStore};
 use crate::placement::Shelf;
 use crate::store::LocalStore;
 use crate::tests::forms::{self, packed_entry, segments, write_in_place};
@@ -368,6 +369,20 @@ fn what_a_killed_collection_has_renamed_can_be_read_and_comes_back() {
         assert!(!is_cached(&cache, "one"), "nobody is to rely on it");
         cache.gc(&GcOptions::default()).unwrap();
         assert!(is_cached(&cache, "one"));
+    });
+}
+
+#[test]
+fn what_a_collection_renames_while_it_is_looked_for_is_found() {
+    forms::packed(|| {
+        let folder = packed_cache(&["one"]);
+        let digest = Digest::hash(output_of("one"));
+        for times in 0..6 {
+            let store = Arc::new(FaultyStore::new(Fault::MovedWhileListed { times }));
+            let cache = Cache::open_on(store, folder.path()).unwrap();
+            let read = cache.get_object(&digest).unwrap();
+            assert_eq!(read.unwrap(), output_of("one"), "{times} times");
+        }
     });
 }
 
