@@ -36,11 +36,12 @@ impl EvidenceRows<'_> {
 
     /// The evidence as a regression sees it: n rows by [`Self::width`].
     ///
-    /// Of each modality whether it is there, the probabilities of all classes but the last, its
-    /// margin and its certainty (1 - H / ln K); of each pair of modalities how far they agree, the
+    /// Of each modality whether it is there, the probability of each class, its margin and its
+    /// certainty (1 - H / ln K); of each pair of modalities how far they agree, the
     /// sum over classes of p p'. 0 where a modality is unavailable. Margins and certainties are
     /// columns since a sum of probabilities bends nowhere, and what is computed from evidence
-    /// mostly does.
+    /// mostly does. Of two classes the second says what the first does; of more none is left out,
+    /// since the penalty would favour it: classes in another order are the same evidence.
     ///
     /// With a single class the evidence is a number that is expected: its robust score (see
     /// [`Self::scales`]), cut at +-3, and the size of that stand for probabilities, margin and
@@ -65,7 +66,7 @@ impl EvidenceRows<'_> {
                     [score] => [*score, score.abs()],
                     _ => [margin(p), certainty(p)],
                 };
-                let seen = p[..self.classes.saturating_sub(1)].iter().chain(&seen);
+                let seen = p[..self.probabilities()].iter().chain(&seen);
                 columns.push(f64::from(u8::from(there)));
                 columns.extend(seen.map(|value| if there { *value } else { 0.0 }));
             }
@@ -101,10 +102,15 @@ impl EvidenceRows<'_> {
         (0..self.modalities).map(scale).collect()
     }
 
+    /// Number of columns of probabilities of a modality.
+    fn probabilities(&self) -> usize {
+        if self.classes > 2 { self.classes } else { self.classes.saturating_sub(1) }
+    }
+
     /// Columns of a regression.
     fn width(&self) -> usize {
         let pairs = self.modalities * self.modalities.saturating_sub(1) / 2;
-        self.modalities * (self.classes.max(1) + 2) + pairs
+        self.modalities * (self.probabilities() + 3) + pairs
     }
 }
 

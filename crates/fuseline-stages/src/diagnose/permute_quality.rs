@@ -154,7 +154,7 @@ impl StageKind for PermuteQuality {
     // 2: models keep how embeddings are standardised. 3 and 4: shifts are summed in other blocks.
     // 5: permutations are other ones. 6: says how many examples' quality moved, and whether the
     // rule reads it. 7: shifts are summed exactly.
-    const REVISION: u32 = 7;
+    const REVISION: u32 = 8;
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "Clean-Q against Broken-Q: quality permuted across test examples, the model frozen.";

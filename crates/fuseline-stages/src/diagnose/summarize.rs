@@ -136,7 +136,7 @@ impl StageKind for Summarize {
     // quality is measured. 4: what groups have in common. 5: BCa intervals by another jackknife.
     // 6: says where a p-value may be too small; alignment of numbers. 7: the gap with 80 % power of
     // a statistic of few values. 8: effects of the same test.
-    const REVISION: u32 = 8;
+    const REVISION: u32 = 9;
     const TAKES_NUMBERS: bool = true;
     const SUMMARY: &'static str =
         "One finding a point: the permutation gap and what is needed to read it.";

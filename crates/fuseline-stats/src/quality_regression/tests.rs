@@ -27,6 +27,28 @@ fn a_margin_is_in_the_evidence_and_noise_is_not() {
 }
 
 #[test]
+fn the_order_of_classes_changes_nothing() {
+    let available = [true; 60];
+    let p = |at: u32| {
+        let parts = [at * 37 % 60 + 1, at * 23 % 41 + 1, at * 11 % 17 + 1].map(f64::from);
+        parts.map(|part| part / parts.iter().sum::<f64>())
+    };
+    let fold: Vec<u32> = (0..60).map(|row| row % 5).collect();
+    let quality: Vec<f64> = (0..60).map(|at| p(at)[2] + f64::from(at * 29 % 31) / 120.0).collect();
+    let r2 = |order: [usize; 3]| {
+        let evidence: Vec<f64> = (0..60).flat_map(|at| order.map(|class| p(at)[class])).collect();
+        let rows =
+            EvidenceRows { modalities: 1, classes: 3, available: &available, evidence: &evidence };
+        out_of_fold_r2(&rows, &quality, &fold).unwrap()[0].unwrap()
+    };
+    let own = r2([0, 1, 2]);
+    assert!(own > 0.1, "{own}");
+    for order in [[2, 0, 1], [0, 2, 1], [1, 0, 2]] {
+        assert!((r2(order) - own).abs() < 1e-9, "{order:?}");
+    }
+}
+
+#[test]
 fn quality_of_one_value_and_rows_of_one_fold_have_no_r2() {
     let (available, evidence) = case();
     let rows =
