@@ -185,6 +185,25 @@ pub(crate) fn decision(probabilities: &[f64]) -> usize {
     best
 }
 
+/// Caution for decisions between classes that have the largest probability alike, up to rounding:
+/// then the order of the classes decides, not the model. `probabilities`: rows x classes.
+pub(crate) fn tied(probabilities: &[f64], classes: usize) -> Option<String> {
+    /// Share of the rows from which it matters.
+    const SHARE: f64 = 0.05;
+    let is_tied = |row: &&[f64]| {
+        let top = row[decision(row)];
+        row.iter().filter(|p| top - **p < 1e-12).count() > 1
+    };
+    let rows = probabilities.len() / classes;
+    let tied = probabilities.chunks_exact(classes).filter(is_tied).count();
+    (tied as f64 >= SHARE * rows.max(1) as f64).then(|| {
+        format!(
+            "{tied} of {rows} decisions under Clean-Q are between classes of the same \
+             probability: the order of the classes decides them, for the first of equals wins"
+        )
+    })
+}
+
 /// The digest of a set of rows: their example_ids in the cohort's order, each behind its length.
 pub(crate) fn rows_digest(example_ids: &Texts) -> Digest {
     Digest::of_pieces(|take| {
@@ -198,6 +217,17 @@ pub(crate) fn rows_digest(example_ids: &Texts) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn decisions_that_the_order_of_classes_makes_are_cautioned_of() {
+        let mut probabilities = [0.2, 0.5, 0.3].repeat(39);
+        probabilities.extend([0.4, 0.2, 0.4]);
+        assert_eq!(tied(&probabilities, 3), None, "1 of 40");
+        probabilities.extend([0.3, 0.1 + 0.2, 0.4].repeat(2));
+        assert_eq!(tied(&probabilities, 3), None, "these are not the largest");
+        probabilities.extend([0.1, 0.45, 0.3 + 0.15].repeat(2));
+        assert!(tied(&probabilities, 3).unwrap().starts_with("3 of 44 decisions"));
+    }
 
     #[test]
     fn a_finder_finds_in_any_order_and_nothing_that_is_not_there() {

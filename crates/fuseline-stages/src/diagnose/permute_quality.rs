@@ -20,6 +20,7 @@ use crate::diagnose::numbers::NumberTally;
 use crate::diagnose::tally::Tally;
 use crate::diagnose::training;
 use crate::fusion;
+use crate::rows::tied;
 use crate::{guard, upstream};
 
 /// Asks a frozen model again and again, with quality permuted across the test examples; evidence
@@ -282,6 +283,7 @@ impl StageKind for PermuteQuality {
         outputs.discover(opened.reads());
         is_frozen(&model, frozen, &opened)?;
         let effects = tally.effects(example_id);
+        tied(tally.clean(), model.classes.len()).into_iter().for_each(|of| outputs.caution(of));
         ignores_quality(&opened, &effects.example_id, &effects.probability_shift)?;
         outputs.put("effects", effects)?;
         let reads_quality = opened.rule().descriptor().capabilities.uses_quality;

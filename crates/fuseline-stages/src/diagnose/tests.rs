@@ -1,7 +1,7 @@
 use fuseline_artifact::{
     Cohort, Control, Evidence, ExampleEffects, Findings, Model, Permutations, Quality, Texts,
 };
-use fuseline_engine::StageError;
+use fuseline_engine::{Outputs, StageError};
 use serde_json::{Value, json};
 
 use super::permute_quality::PermuteQuality;
@@ -82,6 +82,11 @@ fn permute(
     rule: &str,
     options: Value,
 ) -> Result<(Permutations, ExampleEffects), StageError> {
+    let outputs = permuted(study, rule, options)?;
+    Ok((outputs.get("permutations")?, outputs.get("effects")?))
+}
+
+fn permuted(study: &Study, rule: &str, options: Value) -> Result<Outputs, StageError> {
     let model = fit(study, rule);
     let training = fitted_on(study);
     let mut cohort = study.cohort.clone();
@@ -89,7 +94,7 @@ fn permute(
     cohort.example_id = both(&cohort.example_id, &training.cohort.example_id);
     cohort.group = both(&cohort.group, &training.cohort.group);
     cohort.label.extend(&training.cohort.label);
-    let outputs = run::<PermuteQuality>(options, 1, &[], |mut inputs| {
+    run::<PermuteQuality>(options, 1, &[], |mut inputs| {
         inputs = inputs.artifact("model", vec![], model)?.artifact("cohort", vec![], cohort)?;
         for (evidence, quality) in study.evidence.iter().zip(&study.quality) {
             inputs = inputs.artifact("evidence", vec![], evidence.clone())?.artifact(
@@ -106,8 +111,7 @@ fn permute(
             )?;
         }
         Ok(inputs)
-    })?;
-    Ok((outputs.get("permutations")?, outputs.get("effects")?))
+    })
 }
 
 #[test]
@@ -180,6 +184,20 @@ fn every_scheme_keeps_the_number_of_permutations_but_constant_has_one_outcome() 
     let options = json!({ "permutations": 12, "scheme": "constant" });
     let (_, effects) = permute(&study, "weighted_mean", options).unwrap();
     assert_eq!(effects.permutations, 1);
+}
+
+#[test]
+fn decisions_that_the_order_of_classes_makes_are_cautioned_of() {
+    let mut study = study();
+    let cautions = |study: &Study| {
+        let options = json!({ "permutations": 2 });
+        permuted(study, "weighted_mean", options).unwrap().cautions().to_vec()
+    };
+    assert_eq!(cautions(&study), [""; 0]);
+    for of in &mut study.evidence {
+        of.probabilities = [vec![0.5; 4 * 2], of.probabilities[4 * 2..].to_vec()].concat().into();
+    }
+    assert!(cautions(&study)[0].starts_with("4 of 40 decisions under Clean-Q"));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::diagnose::summarize::{
     IntervalKind, Resampling, Rows, below_chance, difference_interval,
 };
 use crate::diagnose::tally::Tally;
-use crate::rows::decision;
+use crate::rows::{decision, tied};
 
 /// The share that a scheme must change of what a joint permutation changes.
 const LEAST_MOVED_SHARE: f64 = 0.5;
@@ -138,6 +138,7 @@ impl Study<'_> {
             p_doubt,
             cautions: below_chance(&effects.clean_correct, &self.labels, classes.len())
                 .into_iter()
+                .chain(tied(tally.clean(), classes.len()))
                 .collect(),
             metric: None,
         };

@@ -287,6 +287,14 @@ fn accuracy_below_that_of_guesses_is_cautioned_of() {
 }
 
 #[test]
+fn decisions_that_the_order_of_classes_makes_are_cautioned_of() {
+    let mut examples = examples(200);
+    examples.evidence.as_mut().unwrap()[..20 * 4].fill(0.5);
+    let found = diagnose(&examples, &settings(), &mut Gate::new(&examples)).unwrap();
+    assert!(found.cautions[0].starts_with("20 of 200 decisions"), "{:?}", found.cautions);
+}
+
+#[test]
 fn a_sequential_test_stops_early_only_where_there_is_nothing() {
     let examples = examples(200);
     let many = Settings { permutations: 5000, stop: Stop::Sequential, ..settings() };
