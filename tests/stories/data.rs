@@ -375,6 +375,21 @@ fn a_misspelt_column_is_told_where_it_is_written_and_what_is_near_it() {
     assert!(ran.exits(2).stderr().contains("did you mean vector"), "{}", ran.stderr());
 }
 
+#[test]
+fn a_misspelt_program_is_told_with_the_one_that_is_near_it() {
+    let lab = Lab::new();
+    lab.write(
+        "workflow.yaml",
+        "fuseline: 1\nname: program\nstages:\n  made:\n    uses: command\n    with:\n      run: [mkdri, \
+         a]\n      outputs: { main: { artifact: report, media_type: text/plain } }\noutputs:\n  \
+         made.txt: made\n",
+    );
+    let ran = lab.run(["run", "workflow.yaml"]);
+    let said = ran.exits(2).stderr();
+    assert!(said.contains("workflow.yaml:7:12]"), "{said}");
+    assert!(said.contains("did you mean mkdir?"), "{said}");
+}
+
 fn findings(lab: &Lab) -> RecordBatch {
     let bytes = lab.read("results/mosei/findings.parquet");
     let artifact =
