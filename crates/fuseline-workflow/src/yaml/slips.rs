@@ -482,9 +482,10 @@ fn odd_first(line: &Line<'_>, above: &[Line<'_>], next: Option<Line<'_>>) -> Opt
     let (first, inside) = above[..outer].split_last()?;
     let is_alone = inside.iter().all(|other| other.indent > first.indent);
     let next = next.map(|next| next.indent);
-    let (far, near) = (first.indent - above[outer].indent, line.indent - above[outer].indent);
-    let is_odd =
-        far != near && (next == Some(line.indent) || far >= 2 * near && next != Some(first.indent));
+    let far = first.indent.saturating_sub(above[outer].indent);
+    let near = line.indent - above[outer].indent;
+    let is_odd = first.indent != line.indent
+        && (next == Some(line.indent) || far >= 2 * near && next != Some(first.indent));
     (is_alone && is_odd).then(|| beside(first, line, "below"))?
 }
 
