@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -22,14 +22,15 @@ const LOOK_AT_MEMORY: Duration = Duration::from_millis(200);
 /// Bytes of the end of its stderr that an error shows.
 const SHOWN: u64 = 4096;
 
-/// The program on PATH that was likely meant.
+/// The program on PATH that was likely meant, where there is none of the name.
 fn near_program(name: &str) -> Option<String> {
     let path = std::env::var_os("PATH")?;
     let entries = std::env::split_paths(&path).filter_map(|folder| folder.read_dir().ok());
     let names =
         entries.flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let names: BTreeSet<String> = names.collect();
-    suggest_file(name, names.iter().map(String::as_str)).map(str::to_owned)
+    let near = suggest_file(name, names.iter().map(String::as_str));
+    near.filter(|_| !names.contains(name)).map(str::to_owned)
 }
 
 /// Runs a program in a folder until it ends or the run is to stop; an error unless it ends well.
@@ -89,7 +90,7 @@ pub(super) fn run(
     let mut running = started.map_err(|error| {
         let advice = "a program is looked for on PATH; a script of your own belongs under `files`, \
                       and is started as [python3, script.py] or [./script]";
-        let hint = match near_program(name).filter(|_| error.kind() == ErrorKind::NotFound) {
+        let hint = match near_program(name) {
             Some(near) => format!("did you mean {near}? {advice}"),
             None => advice.to_owned(),
         };
