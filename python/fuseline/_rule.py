@@ -58,6 +58,14 @@ PARAM, DATA, UNSUPPORTED, NOT_CONVERGED, CANCELLED, INTERNAL = 2, 3, 4, 5, 6, 8
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
+class _Files(dict[str, str]):
+    """Paths of a model's files by name."""
+
+    def __missing__(self, name: str) -> str:
+        named = ", ".join(f"`{name}`" for name in self)
+        raise RuleError(f"the model needs a file `{name}`, and the files are {named}")
+
+
 class RuleError(Exception):
     """Raised by a rule to fail with words. `row` and `param` say where."""
 
@@ -327,7 +335,7 @@ class Rule:
 
         def make() -> bytes:
             if files is not None:
-                return self.load({name: str(path) for name, path in files.items()}, dict(complete))
+                return self.load(_Files((name, str(path)) for name, path in files.items()), dict(complete))
             if training is None or training.label is None:
                 raise RuleError("give the files of a model, or a batch with labels as `training`")
             return self.fit(training, dict(complete), seed)
@@ -436,7 +444,7 @@ class _Server:
         return _predictions(self.rule, model, batch)
 
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
-        files, at, opened = {}, 0, []
+        files, at, opened = _Files(), 0, []
         try:
             for file in request["files"]:
                 descriptor, path = _file(file["file_name"], _read(self.source, file["bytes"], at))

@@ -336,6 +336,60 @@ fn whatever_is_wrong_with_the_data_is_said_with_its_place_and_what_to_do() {
     }
 }
 
+#[test]
+fn a_misspelt_column_is_told_where_it_is_written_and_what_is_near_it() {
+    // The change, the place of its value, and the advice.
+    let cases: [(Change, &str, &str); 3] = [
+        (
+            ("workflow.yaml", "min_rows_per_leaf: 2", "exclude: [wide], min_rows_per_leaf: 2"),
+            "[wide], min_rows",
+            "its columns begin a, b",
+        ),
+        (
+            ("workflow.yaml", "id: { column: id } }\n  cohort", "id: { column: ID } }\n  cohort"),
+            "ID } }\n  cohort",
+            "did you mean id",
+        ),
+        (
+            ("workflow.yaml", "path: wide.csv", "path: wied.csv"),
+            "wied.csv",
+            "did you mean `wide.csv`?",
+        ),
+    ];
+    for ((file, old, new), place, advised) in cases {
+        let lab = formats();
+        lab.edit(file, old, new);
+        let text = String::from_utf8(lab.read(file)).expect("it is text");
+        let before = &text[..text.find(place).expect("it is there")];
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        let place = format!("{file}:{}:{column}]", before.matches('\n').count() + 1);
+        let ran = lab.run(["run", file]);
+        let said = ran.exits(2).stderr();
+        assert!(said.contains(&place) && said.contains(advised), "{place} {advised}: {said}");
+    }
+    let lab = formats();
+    let (old, new) = ("lines.jsonl, id: { column: id }", "columns: { include: [vetcor] }");
+    lab.edit("workflow.yaml", old, &format!("{old}, {new}"));
+    lab.write("lines.jsonl", "{\"id\": \"e00\", \"vector\": [1, 2]}\n");
+    let ran = lab.run(["run", "workflow.yaml"]);
+    assert!(ran.exits(2).stderr().contains("did you mean vector"), "{}", ran.stderr());
+}
+
+#[test]
+fn a_misspelt_program_is_told_with_the_one_that_is_near_it() {
+    let lab = Lab::new();
+    lab.write(
+        "workflow.yaml",
+        "fuseline: 1\nname: program\nstages:\n  made:\n    uses: command\n    with:\n      run: [mkdri, \
+         a]\n      outputs: { main: { artifact: report, media_type: text/plain } }\noutputs:\n  \
+         made.txt: made\n",
+    );
+    let ran = lab.run(["run", "workflow.yaml"]);
+    let said = ran.exits(2).stderr();
+    assert!(said.contains("workflow.yaml:7:12]"), "{said}");
+    assert!(said.contains("did you mean mkdir?"), "{said}");
+}
+
 fn findings(lab: &Lab) -> RecordBatch {
     let bytes = lab.read("results/mosei/findings.parquet");
     let artifact =

@@ -58,6 +58,10 @@ fuseline_workflow::codes! {
     /// A file that a stage reads is not there, or cannot be read. A relative path in the workflow
     /// is relative to the workflow's folder, one given with `--set` to the working directory.
     MISSING_FILE = "fuseline::missing_file";
+    /// The Python interpreter that programs and rules in Python need is not there, or does not say
+    /// its version. It is the one that `python` of the workflow or of `fuseline.toml` names, else
+    /// that of `VIRTUAL_ENV`, else `python3` on PATH. Said once, however many stages start it.
+    MISSING_INTERPRETER = "fuseline::missing_interpreter";
     /// An axis runs over a fold that the split does not make, so that nothing would be tested
     /// there: the axis is longer than the split's `folds`, or counts from 1 where folds count
     /// from 0.

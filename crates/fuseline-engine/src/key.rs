@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use fuseline_artifact::{ArtifactKind, Digest};
 use fuseline_cache::ActionKey;
 use fuseline_host::{HostError, PassedVariables};
+use fuseline_workflow::suggest_file;
 use serde::Serialize;
 
 use crate::codes;
@@ -202,10 +203,16 @@ impl<'a> KeyWriter<'a> {
                 // Whatever else is looked for there, the folder is what is missing.
                 let message = missing_folder(path)
                     .map_or(cannot, |folder| format!("there is no folder {}", folder.display()));
-                self.problems.push(Problem::new(name, message).code(codes::MISSING_FILE).hint(
-                    "a relative path in the workflow is relative to the workflow's folder, one \
-                     given with --set to the working directory",
-                ));
+                let hint = match near(path) {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => {
+                        "a relative path in the workflow is relative to the workflow's folder, \
+                             one given with --set to the working directory"
+                            .to_owned()
+                    }
+                };
+                let problem = Problem::new(name, message).code(codes::MISSING_FILE);
+                self.problems.push(problem.hint(hint));
             }
         }
     }
@@ -328,6 +335,16 @@ impl<'a> KeyWriter<'a> {
 fn missing_folder(path: &Path) -> Option<&Path> {
     let folders = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
     folders.take_while(|folder| !folder.exists()).last()
+}
+
+/// The name beside a missing file or folder that was likely meant.
+fn near(path: &Path) -> Option<String> {
+    let missing = missing_folder(path).unwrap_or(path);
+    let names = std::fs::read_dir(missing.parent()?).ok()?.filter_map(Result::ok);
+    let names: Vec<String> =
+        names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let near = suggest_file(missing.file_name()?.to_str()?, names.iter().map(String::as_str));
+    near.map(str::to_owned)
 }
 
 /// The part of a key that all actions with the same options share.

@@ -127,11 +127,12 @@ impl<'a> Plan<'a> {
 }
 
 /// Drops duplicate diagnostics: of options of several points that are written in one place, and of
-/// a file that is missing in several.
+/// a file or an interpreter that is missing in several.
 fn say_once(diagnostics: &mut Vec<Diagnostic>) {
     let mut said = BTreeSet::new();
     diagnostics.retain(|found| {
-        let place = (found.code != codes::MISSING_FILE).then(|| found.place.clone());
+        let is_shared = [codes::MISSING_FILE, codes::MISSING_INTERPRETER].contains(&found.code);
+        let place = (!is_shared).then(|| found.place.clone());
         said.insert((place.map(|place| place.order()), found.message.clone()))
     });
 }

@@ -242,13 +242,14 @@ impl<'p> PlanSite<'p> {
         self.plan.workflow.axes.iter().find(|axis| axis.name == name)
     }
 
-    /// Reports a kind that takes classes alone behind a cohort whose label is a number.
-    fn check_numbers(&mut self, stage: &dyn PreparedStage) {
+    /// Reports a kind that takes classes alone behind a cohort whose label is a number, and returns
+    /// false then.
+    fn check_numbers(&mut self, stage: &dyn PreparedStage) -> bool {
         if stage.takes_numbers() || self.numbers.is_empty() {
-            return;
+            return true;
         }
         let Some(action) = self.actions().find(|action| self.is_regression(*action)) else {
-            return;
+            return true;
         };
         let message = format!(
             "`{}` is of kind {}, which takes classes, and the label is a number (regression: true)",
@@ -263,6 +264,7 @@ impl<'p> PlanSite<'p> {
                     .to_owned(),
             ),
         );
+        false
     }
 
     /// Reports a mistake, or something that is likely not meant.
@@ -296,8 +298,10 @@ pub(crate) fn check(plan: &Plan<'_>, services: &Services) -> Found {
         for (variant, of) in planned.variants.iter().enumerate() {
             let actions = by_variant.get(variant.into());
             let mut site = PlanSite { services, plan, stage, actions, numbers: &numbers, found };
-            site.check_numbers(&*of.stage);
-            of.stage.check_plan(&mut site);
+            // A kind that cannot have the label has no other mistake worth a look.
+            if site.check_numbers(&*of.stage) {
+                of.stage.check_plan(&mut site);
+            }
             found = site.found;
         }
         found.diagnostics.extend(other_cohort(plan, stage, &found.doubts));

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use fuseline_artifact::ArtifactKind;
 use fuseline_engine::{
-    CheckSite, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, StageError, StageKind,
+    CheckSite, Inputs, KeyWriter, Outputs, Ports, Problem, RowFlow, StageError, StageKind, codes,
 };
 use fuseline_host::{CHOOSE_INTERPRETER, Interpreter};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -242,7 +242,8 @@ impl StageKind for Command {
             match Interpreter::find(stated) {
                 Ok(interpreter) => site.interpreter = Some(interpreter),
                 Err(error) => {
-                    site.report(Problem::new("run", error.to_string()).hint(CHOOSE_INTERPRETER))
+                    let problem = Problem::new("run", error.to_string());
+                    site.report(problem.code(codes::MISSING_INTERPRETER).hint(CHOOSE_INTERPRETER))
                 }
             }
         }

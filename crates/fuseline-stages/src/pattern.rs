@@ -164,8 +164,9 @@ impl JsonSchema for Column {
 
 /// The known name that is closest to a mistyped one, if any is close.
 pub(crate) fn closest<'n>(wanted: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let lower = wanted.to_lowercase();
     known
-        .map(|name| (strsim::osa_distance(wanted, name), name))
+        .map(|name| (strsim::osa_distance(&lower, &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= (wanted.chars().count() + 1) / 3)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)

@@ -316,8 +316,13 @@ impl Reader<'_> {
             self.found.push(node.not_a(what, "a scalar").hint(hint.to_owned()));
             return None;
         }
-        let mut scope =
-            Scope { params: self.given.params, axes: self.names, over: None, used: self.used };
+        let mut scope = Scope {
+            params: self.given.params,
+            axes: self.names,
+            over: None,
+            points: None,
+            used: self.used,
+        };
         let template = Template::read(node, &mut scope, self.given.files, self.found)?;
         let mut environment = Environment {
             params: self.given.values,

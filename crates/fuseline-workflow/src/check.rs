@@ -467,8 +467,13 @@ impl Root<'_> {
         if !node.scalar().is_some_and(|scalar| has_expression(&scalar.text)) {
             return node.to_value(found);
         }
-        let mut scope =
-            Scope { params: self.views, axes: &IndexVec::new(), over: None, used: self.used };
+        let mut scope = Scope {
+            params: self.views,
+            axes: &IndexVec::new(),
+            over: None,
+            points: None,
+            used: self.used,
+        };
         let template = Template::read(node, &mut scope, self.files, found)?;
         let mut environment = Environment {
             params: self.values,
@@ -486,7 +491,10 @@ impl Root<'_> {
     }
 
     fn seed(&mut self, node: &Node, found: &mut Vec<Diagnostic>) -> Option<u64> {
-        let value = self.value(node, found)?;
+        let value = match node.is_yes_or_no() {
+            true => Value::Null,
+            false => self.value(node, found)?,
+        };
         let seed = value.as_u64();
         if seed.is_none() {
             let mistake = node.not_a("`seed`", "a whole number from 0");

@@ -18,7 +18,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use crate::codes;
-use crate::diagnostic::{Code, Diagnostic, Fix};
+use crate::diagnostic::{Code, Diagnostic, Fix, Severity};
 use crate::files::{Files, Place};
 use crate::index::{AxisIndex, ParamIndex};
 use crate::names;
@@ -27,7 +27,7 @@ use crate::yaml::{Node, content_place, plain_value};
 pub use functions::{FunctionDoc, functions};
 
 pub(crate) use evaluate::{Environment, NO_POINT, Work, equal, format_value};
-pub(crate) use resolve::{AxisView, ParamView, Scope};
+pub(crate) use resolve::{AxisView, ParamView, Points, Scope};
 pub(crate) use types::Type;
 
 /// An expression with the bytes of the text that it covers.
@@ -130,6 +130,8 @@ pub(crate) struct Mistake {
     pub missing_axis: Option<AxisIndex>,
     /// The place of the point of an axis that lacks the field that is read.
     pub lacking: Option<Box<Place>>,
+    /// The expression has a value all the same.
+    pub is_warning: bool,
 }
 
 impl Mistake {
@@ -142,6 +144,7 @@ impl Mistake {
             meant: None,
             missing_axis: None,
             lacking: None,
+            is_warning: false,
         }
     }
 
@@ -183,7 +186,12 @@ impl Mistake {
         }
         let meant = self.meant.map(|meant| Fix::word(&meant.0, &meant.1, &place));
         let fix = meant.or(self.missing_axis.map(|axis| Fix::axis(axis, &place)));
-        Diagnostic::error(self.code, &place, self.message).hint(self.hint).fix(fix)
+        let diagnostic =
+            Diagnostic::error(self.code, &place, self.message).hint(self.hint).fix(fix);
+        match self.is_warning {
+            true => Diagnostic { severity: Severity::Warning, ..diagnostic },
+            false => diagnostic,
+        }
     }
 }
 
@@ -256,7 +264,7 @@ impl Template {
                 sound &= !resolver.poisoned;
             }
         }
-        sound &= mistakes.is_empty();
+        sound &= mistakes.iter().all(|mistake| mistake.is_warning);
         found.extend(mistakes.into_iter().map(|mistake| mistake.diagnostic(node, files)));
         let body = match parts.as_slice() {
             [Part::Expression(whole)] => Body::Whole(whole.clone()),

@@ -22,6 +22,12 @@ impl Place {
         Self { file, span }
     }
 
+    /// True if another place lies within this one.
+    pub(crate) fn contains(&self, other: &Self) -> bool {
+        let (outer, inner) = (&self.span, &other.span);
+        self.file == other.file && outer.start <= inner.start && inner.end <= outer.end
+    }
+
     /// Sort key of places.
     pub fn order(&self) -> (FileId, usize, usize) {
         (self.file, self.span.start, self.span.end)

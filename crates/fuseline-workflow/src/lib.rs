@@ -43,6 +43,7 @@ pub use index::{
     PointIndex, StageIndex, VariantIndex,
 };
 pub use limits::Limits;
+pub use names::suggest_file;
 pub use quantity::{parse_bytes, parse_time};
 pub use workflow::{
     Actions, Axis, AxisPoint, DeclaredPorts, Execution, Groups, Input, InputSource, Isolation,

@@ -75,6 +75,28 @@ pub(crate) fn suggest<'a>(
         .map(|(_, name)| name)
 }
 
+/// The closest of some names of files, if it differs by a slip of one letter, or two in a long name.
+/// What differs by a digit is another file of a series.
+pub fn suggest_file<'a>(
+    written: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let digits = |name: &str| name.chars().filter(char::is_ascii_digit).collect::<String>();
+    let length = written.chars().count();
+    let reach = if length < 8 { 1 } else { 2 };
+    let names = names.into_iter().filter(|name| {
+        *name != written
+            && name.chars().count().abs_diff(length) <= reach
+            && digits(name) == digits(written)
+    });
+    let lower = written.to_lowercase();
+    names
+        .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), name))
+        .filter(|(distance, name)| *distance <= reach && *distance < name.chars().count())
+        .min()
+        .map(|(_, name)| name)
+}
+
 /// A hint for an unknown name, the closest or all when they are few, and the closest itself.
 pub(crate) fn hint<'a>(
     written: &str,
@@ -132,6 +154,14 @@ mod tests {
         assert_eq!(suggest("report.html", kinds), None);
         assert_eq!(suggest("retry", ["retries", "entry"]), Some("retries"));
         assert_eq!(suggest("a", ["b"]), None, "one letter for another is no slip");
+    }
+
+    #[test]
+    fn a_file_of_nearly_that_name_is_suggested_and_the_next_of_a_series_is_not() {
+        let files = ["voice.csv", "fold-1.csv"];
+        assert_eq!(suggest_file("Voice.cvs", files), Some("voice.csv"));
+        assert_eq!(suggest_file("fold-2.csv", files), None);
+        assert_eq!(suggest_file("face.csv", files), None);
     }
 
     #[test]

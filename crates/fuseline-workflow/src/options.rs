@@ -124,7 +124,12 @@ pub(crate) const UNKNOWN: &str = "\u{0}unknown";
 pub(crate) fn skeleton(node: &Node) -> Value {
     match &node.data {
         Data::Scalar(scalar) if has_expression(&scalar.text) => Value::from(UNKNOWN),
-        Data::Scalar(scalar) => plain_value(scalar).unwrap_or_else(|_| Value::from(UNKNOWN)),
+        Data::Scalar(scalar) => {
+            plain_value(scalar).unwrap_or_else(|problem| match problem.as_bool() {
+                Some(flag) => Value::Bool(flag),
+                None => Value::from(UNKNOWN),
+            })
+        }
         Data::Sequence(items) => items.iter().map(skeleton).collect(),
         Data::Mapping(entries) => {
             let entries = entries.iter().map(|entry| (entry.key.clone(), skeleton(&entry.value)));

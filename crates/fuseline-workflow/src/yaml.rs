@@ -65,6 +65,12 @@ impl Node {
         }
     }
 
+    /// True if it is `yes`, `off` or the like: true or false to some readers of YAML.
+    pub fn is_yes_or_no(&self) -> bool {
+        let problem = self.scalar().and_then(|scalar| plain_value(scalar).err());
+        problem.is_some_and(|problem| problem.as_bool().is_some())
+    }
+
     /// The text of a scalar, if it is one.
     pub fn scalar(&self) -> Option<&Scalar> {
         match &self.data {

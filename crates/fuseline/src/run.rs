@@ -512,6 +512,11 @@ fn failures(plan: &Plan<'_>, outcome: &Outcome) -> Vec<Diagnostic> {
         let error = &failure.error;
         let input = error.input.as_ref();
         let input = input.and_then(|port| stage.inputs.iter().find(|input| input.port == *port));
+        // What was written is what is to be mended; a default is not.
+        let is_written = |option: &str| {
+            variant.options.contains_key(option.split('.').next().unwrap_or_default())
+        };
+        let input = input.filter(|_| !error.option.as_deref().is_some_and(is_written));
         let option = || variant.places.place(error.option.as_deref().unwrap_or_default());
         Diagnostic {
             code: error.code.copied().unwrap_or(match error.class {

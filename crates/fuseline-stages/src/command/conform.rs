@@ -14,6 +14,8 @@ use fuseline_artifact::{Artifact, ArtifactKind, ColumnName, ColumnType, KindSche
 use fuseline_engine::{Labelled, Point, StageError, codes};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use crate::pattern::closest;
+
 /// Metadata that follow from the inputs, so that a program need not repeat them.
 pub(super) struct Known {
     classes: Option<String>,
@@ -157,10 +159,14 @@ fn columns(
                     from_classes(kind, table, classes)?
                 }
                 (None, _) => {
-                    return Err(StageError::data(format!(
-                        "{kind} needs a column {name}: {}",
-                        column.help
-                    )));
+                    let given: Vec<&str> =
+                        found.fields().iter().map(|field| field.name().as_str()).collect();
+                    let hint = match closest(&name, given.iter().copied()) {
+                        Some(near) => format!("what the program gives is called {near}"),
+                        None => format!("the program gives {}", given.join(", ")),
+                    };
+                    let message = format!("{kind} needs a column {name}: {}", column.help);
+                    return Err(StageError::data(message).hint(hint));
                 }
             };
             fields.push(Field::new(&name, array.data_type().clone(), column.nullable));

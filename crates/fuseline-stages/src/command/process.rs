@@ -1,6 +1,6 @@
 //! Starting a program, waiting for it, and ending it with all that it started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
@@ -13,6 +13,7 @@ use fuseline_host::worker::{
     GuardedProgram, MemoryLimit, ensure_within, guard_command, is_out_of_memory,
 };
 use fuseline_host::{HostError, Interpreter, ProcessForm, set_environment};
+use fuseline_workflow::suggest_file;
 
 /// Interval at which a running program is polled.
 const LOOK: Duration = Duration::from_millis(10);
@@ -20,6 +21,17 @@ const LOOK: Duration = Duration::from_millis(10);
 const LOOK_AT_MEMORY: Duration = Duration::from_millis(200);
 /// Bytes of the end of its stderr that an error shows.
 const SHOWN: u64 = 4096;
+
+/// The program on PATH that was likely meant, where there is none of the name.
+fn near_program(name: &str) -> Option<String> {
+    let path = std::env::var_os("PATH")?;
+    let entries = std::env::split_paths(&path).filter_map(|folder| folder.read_dir().ok());
+    let names =
+        entries.flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let names: BTreeSet<String> = names.collect();
+    let near = suggest_file(name, names.iter().map(String::as_str));
+    near.filter(|_| !names.contains(name)).map(str::to_owned)
+}
 
 /// Runs a program in a folder until it ends or the run is to stop; an error unless it ends well.
 pub(super) fn run(
@@ -76,10 +88,13 @@ pub(super) fn run(
         None => command.spawn().map(Running::Alone),
     };
     let mut running = started.map_err(|error| {
-        StageError::data(format!("cannot start {name}: {error}")).at("run").hint(
-            "a program is looked for on PATH; a script of your own belongs under `files`, and is \
-             started as [python3, script.py] or [./script]",
-        )
+        let advice = "a program is looked for on PATH; a script of your own belongs under `files`, \
+                      and is started as [python3, script.py] or [./script]";
+        let hint = match near_program(name) {
+            Some(near) => format!("did you mean {near}? {advice}"),
+            None => advice.to_owned(),
+        };
+        StageError::data(format!("cannot start {name}: {error}")).at("run").hint(hint)
     })?;
     let ended = wait(&mut running, name, limit.as_ref(), inputs);
     // Processes that the program left behind must not outlive the action.

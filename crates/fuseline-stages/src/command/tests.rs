@@ -89,7 +89,7 @@ fn rows_that_the_stage_does_not_declare_are_a_leak() {
     })
     .map(drop)
     .unwrap_err();
-    assert_eq!(error.code, Some(&fuseline_engine::codes::LEAK_UNDECLARED_ROWS));
+    assert_eq!(error.code, Some(&codes::LEAK_UNDECLARED_ROWS));
     assert!(error.message.contains("example b"), "{error}");
 }
 
@@ -115,7 +115,7 @@ fn a_group_on_both_sides_of_its_fold_is_a_leak() {
     })
     .map(drop)
     .unwrap_err();
-    assert_eq!(error.code, Some(&fuseline_engine::codes::LEAK_GROUP));
+    assert_eq!(error.code, Some(&codes::LEAK_GROUP));
     assert!(error.message.contains("group ann"), "{error}");
 }
 
@@ -167,13 +167,37 @@ fn what_is_not_parquet_or_of_another_kind_is_said_in_words() {
     assert!(error.message.starts_with("output main: not Parquet"), "{error}");
     let error = write("cp inputs/folds.parquet outputs/main.parquet");
     // The column fold is a number, so folds read as features; they hold the rows of both sides.
-    assert_eq!(error.code, Some(&fuseline_engine::codes::LEAK_UNDECLARED_ROWS));
+    assert_eq!(error.code, Some(&codes::LEAK_UNDECLARED_ROWS));
     let options = copy(
         "fit",
         json!({ "outputs": { "main": { "artifact": "evidence", "rows_of": "features" } } }),
     );
     let error = copied(options).unwrap_err();
     assert_eq!(error.message, "output main: evidence needs modality: the modality of the expert");
+}
+
+/// A table as a program writes it.
+fn parquet_bytes(table: &arrow::array::RecordBatch) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer =
+        parquet::arrow::ArrowWriter::try_new(&mut bytes, table.schema(), None).unwrap();
+    writer.write(table).unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+#[test]
+fn a_column_of_another_name_is_told_with_the_name_that_is_given() {
+    let texts = |values: Vec<&str>| {
+        std::sync::Arc::new(arrow::array::StringArray::from(values)) as arrow::array::ArrayRef
+    };
+    let table = [("example_id", texts(vec!["a"])), ("qualty", texts(vec!["b"]))];
+    let bytes = parquet_bytes(&arrow::array::RecordBatch::try_from_iter(table).unwrap());
+    let declared = BTreeMap::from([("modality".to_owned(), "audio".to_owned())]);
+    let known = conform::Known::gather([].iter(), &vec![]);
+    let error = conform::read(ArtifactKind::Quality, bytes, &declared, &known).unwrap_err();
+    assert!(error.message.starts_with("quality needs a column quality"), "{error}");
+    assert_eq!(error.hint.as_deref(), Some("what the program gives is called qualty"));
 }
 
 #[test]
@@ -189,11 +213,7 @@ fn columns_of_classes_become_probabilities_and_rows_are_put_in_order() {
         ("rest", std::sync::Arc::new(arrow::array::Float32Array::from(vec![0.75, 0.5]))),
     ])
     .unwrap();
-    let mut bytes = Vec::new();
-    let mut writer =
-        parquet::arrow::ArrowWriter::try_new(&mut bytes, table.schema(), None).unwrap();
-    writer.write(&table).unwrap();
-    writer.close().unwrap();
+    let bytes = parquet_bytes(&table);
     let declared = BTreeMap::from([
         ("modality".to_owned(), "audio".to_owned()),
         ("classes".to_owned(), r#"["rest","stress"]"#.to_owned()),

@@ -165,7 +165,8 @@ impl StageKind for Load {
         super::caution(&rule, outputs);
         let source =
             LoadSource { files: &files, modalities: &self.modalities, classes: &cohort.classes };
-        let loaded = rule.load(&source, &params, &crate::stop::signal(inputs))?;
+        let loaded = rule.load(&source, &params, &crate::stop::signal(inputs));
+        let loaded = loaded.map_err(|error| StageError::from(error).at("files"))?;
         for warning in loaded.warnings() {
             outputs.caution(format!("the rule {} says: {warning}", self.rule));
         }

@@ -34,7 +34,7 @@ pub(crate) fn check(
         Err(error) => {
             let mut problem = Problem::new("rule", error.to_string());
             if matches!(error, HostError::Interpreter(_)) {
-                problem = problem.hint(CHOOSE_INTERPRETER);
+                problem = problem.code(codes::MISSING_INTERPRETER).hint(CHOOSE_INTERPRETER);
             }
             site.report(problem);
             return None;

@@ -478,7 +478,10 @@ impl Table {
 
     /// Error when a column is not there.
     pub fn no_column(&self, wanted: &str) -> StageError {
-        let hint = match closest(wanted, self.names.iter().map(String::as_str)) {
+        // The name of a column of lists stands for all of its places.
+        let lists = self.names.iter().filter_map(|name| Some(name.rsplit_once('.')?.0));
+        let names = self.names.iter().map(String::as_str);
+        let hint = match closest(wanted, names.chain(lists)) {
             Some(name) => format!("did you mean {name}"),
             None => self.columns_are(),
         };

@@ -8,9 +8,12 @@ use serde_json::Value;
 
 use super::functions::{self, Takes};
 use super::types::Type;
-use super::{Binary, Expr, ExprKind, Mistake, Unary};
+use super::{Binary, Expr, ExprKind, Mistake, Unary, has_expression};
 use crate::codes;
+use crate::files::{FileId, Files};
 use crate::index::{AxisIndex, IndexVec, ParamIndex};
+use crate::names;
+use crate::workflow::{Axis, AxisPoint};
 
 /// Name and type of a param, as expressions see it.
 #[derive(Debug, Clone)]
@@ -36,8 +39,19 @@ pub(crate) struct Scope<'a> {
     pub axes: &'a IndexVec<AxisIndex, (String, AxisView)>,
     /// The axes that are visible; `None` where no axis is, as in `axes:` itself.
     pub over: Option<&'a [AxisIndex]>,
+    /// The points of the axes, where they are known.
+    pub points: Option<Points<'a>>,
     /// The params that were mentioned.
     pub used: &'a mut BTreeSet<ParamIndex>,
+}
+
+/// The points of all axes.
+pub(crate) struct Points<'a> {
+    pub axes: &'a IndexVec<AxisIndex, Axis>,
+    /// The texts that they stand in.
+    pub files: &'a Files,
+    /// The text of the expression.
+    pub file: FileId,
 }
 
 pub(super) struct Resolver<'a, 's> {
@@ -129,6 +143,18 @@ impl<'a, 's> Resolver<'a, 's> {
             }
             ExprKind::Binary(operator, left, right) => {
                 let types = (self.resolve(left), self.resolve(right));
+                match operator {
+                    Binary::Equal | Binary::Unequal => {
+                        self.check_point(left, right);
+                        self.check_point(right, left);
+                    }
+                    Binary::In | Binary::NotIn => {
+                        if let ExprKind::List(items) = &right.kind {
+                            items.iter().for_each(|item| self.check_point(left, item));
+                        }
+                    }
+                    _ => {}
+                }
                 match binary(*operator, &types.0, &types.1) {
                     Ok(gives) => gives,
                     Err((message, hint)) => {
@@ -155,6 +181,48 @@ impl<'a, 's> Resolver<'a, 's> {
             | ExprKind::AxisLabel(_)
             | ExprKind::AxisValue(_)
             | ExprKind::AxisField(..) => Type::Any,
+        }
+    }
+
+    /// Warns of a text with which an axis is compared, and which none of its points is. An axis that
+    /// expressions make may have the point another time, as may one of another file, unless the
+    /// text is nearly that of a point that is there.
+    fn check_point(&mut self, compared: &Expr, with: &Expr) {
+        let (axis, field) = match &compared.kind {
+            ExprKind::AxisLabel(axis) | ExprKind::AxisValue(axis) => (*axis, None),
+            ExprKind::AxisField(axis, field) => (*axis, Some(field)),
+            _ => return,
+        };
+        let (Some(Points { axes, files, file }), ExprKind::Literal(Value::String(text))) =
+            (&self.scope.points, &with.kind)
+        else {
+            return;
+        };
+        let axis = &axes[axis];
+        let nested = axis.within.iter().flat_map(|within| within.values.values());
+        let values = axis.points.iter().map(|point| &point.value).chain(nested);
+        let texts: Vec<&str> = match field {
+            Some(field) => values.filter_map(|value| value.get(field)?.as_str()).collect(),
+            None => axis.points.iter().map(|point| point.label.as_str()).collect(),
+        };
+        let is_made = |point: &AxisPoint| has_expression(files.slice(&point.place));
+        if texts.contains(&text.as_str()) || axis.points.iter().any(is_made) {
+            return;
+        }
+        // Within the quotes, where the literal has no escapes.
+        let is_plain = with.span.len() == text.len() + 2;
+        let span =
+            if is_plain { with.span.start + 1..with.span.end - 1 } else { with.span.clone() };
+        let (name, text) = (&axis.name, names::short(text));
+        let message = match field {
+            Some(field) => format!("no point of the axis `{name}` has the {field} `{text}`"),
+            None => format!("the axis `{name}` has no point `{text}`"),
+        };
+        let mistake = Mistake::new(codes::UNKNOWN_POINT, &span, message);
+        let what = if field.is_some() { "value" } else { "point" };
+        let mistake = Mistake { is_warning: true, ..mistake.suggest(&text, what, texts) };
+        if mistake.is_suggested() || field.is_none() && axis.place.file == *file {
+            self.mistakes.push(mistake);
         }
     }
 

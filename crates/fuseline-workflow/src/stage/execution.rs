@@ -36,7 +36,8 @@ const MAX_MEMORY_RETRIES: u64 = 10;
 const MAX_GPUS: u64 = 1024;
 const MAX_RETRIES: u64 = 100;
 
-/// A plain value; `None` when it has a mistake.
+/// A plain value; null for one that no kind of number or time is written as, such as `yes`, so that
+/// its reader says what is wanted; `None` when it is an expression.
 fn value(node: &Node, found: &mut Vec<Diagnostic>) -> Option<Value> {
     let expression = node.scalar().is_some_and(|s| crate::expression::has_expression(&s.text));
     if expression {
@@ -47,7 +48,7 @@ fn value(node: &Node, found: &mut Vec<Diagnostic>) -> Option<Value> {
         );
         return None;
     }
-    node.to_value(found)
+    Some(node.to_value(&mut Vec::new()).unwrap_or_default())
 }
 
 pub(super) fn retries(node: &Node, execution: &mut Execution, found: &mut Vec<Diagnostic>) {
@@ -171,6 +172,8 @@ fn parse_factor(text: &str) -> Option<f64> {
 
 pub(super) fn cache(node: &Node, execution: &mut Execution, found: &mut Vec<Diagnostic>) {
     match value(node, found) {
+        // For `yes` and `no` there is a fix.
+        Some(Value::Null) if !node.is_null() => _ = node.to_value(found),
         Some(Value::Bool(cache)) => execution.cache = cache,
         Some(_) => found.push(node.not_a("`cache`", "true or false")),
         None => {}

@@ -14,7 +14,7 @@ use super::variants::{VariantMaker, check_skeleton, constant_environment, resolv
 use crate::catalogue::Catalogue;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Fix};
-use crate::expression::{AxisView, ParamView, Scope, Template, Type, Work};
+use crate::expression::{AxisView, ParamView, Points, Scope, Template, Type, Work};
 use crate::files::Files;
 use crate::index::{AxisIndex, IndexVec, KindIndex, ParamIndex, PointIndex, VariantIndex};
 use crate::limits::Limits;
@@ -102,8 +102,14 @@ pub(crate) fn expand(
     found: &mut Vec<Diagnostic>,
 ) -> Expanded {
     let over = stage.over.as_deref().unwrap_or_default();
-    let mut scope =
-        Scope { params: world.params, axes: world.views, over: Some(over), used: &mut *used };
+    let known = Points { axes: world.axes, files: world.files, file: stage.name_place.file };
+    let mut scope = Scope {
+        params: world.params,
+        axes: world.views,
+        over: Some(over),
+        points: Some(known),
+        used: &mut *used,
+    };
     if stage.over.is_none() {
         // Names cannot be judged, but params are used all the same, and literals can be wrong.
         let all: Vec<_> = world.axes.keys().collect();
@@ -124,6 +130,11 @@ pub(crate) fn expand(
     let with = stage.with.as_ref().map(|node| compile(node, &mut scope, world.files, found));
     let filter = stage.filter.as_ref().map(|node| filter(node, &mut scope, world.files, found));
     let seed = stage.seed.as_ref().map(|node| {
+        if node.is_yes_or_no() {
+            let mistake = node.not_a("`seed`", "a whole number from 0");
+            found.push(mistake.hint(SEED_HINT.to_owned()));
+            return None;
+        }
         let template = Template::read(node, &mut scope, world.files, found)?;
         if !template.gives.may_be(&Type::Int) {
             let given = template.gives.words();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::WrittenStage;
 use super::expand::{World, add_outer_axes};
 use crate::codes;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::expression::{Environment, Mistake, Scope, Template, Type, Work, has_expression};
 use crate::files::Files;
 use crate::index::{AxisIndex, IndexVec, PointIndex};
@@ -143,6 +143,15 @@ pub(super) fn points(
     }
     if kept_points == 0 {
         let place = filter.map_or(over_place, |filter| &filter.node.place);
+        // A point that is not there is why.
+        let is_cause = |known: &&mut Diagnostic| {
+            known.code == codes::UNKNOWN_POINT && place.contains(&known.place)
+        };
+        if let Some(cause) = found.iter_mut().find(is_cause) {
+            cause.severity = Severity::Error;
+            cause.label = Some(format!("`where` leaves no point of the stage `{}`", stage.name));
+            return None;
+        }
         let message = match filter {
             Some(_) => format!("`where` leaves no point of the stage `{}`", stage.name),
             None => format!("the axes of the stage `{}` have no point together", stage.name),

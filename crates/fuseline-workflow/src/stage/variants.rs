@@ -104,7 +104,31 @@ pub(super) fn check_skeleton(
         repeated.note(mistakes, "");
     }
     let kinds = kinds.iter().map(|kind| &world.catalogue.kinds()[*kind]);
+    let before = found.len();
     repeated.report(kinds.len(), &places, &kinds.collect::<Vec<_>>(), found);
+    say_what_is_wanted(found, before, world.files);
+}
+
+/// Drops the advice to write true for `yes` where an option takes neither true nor false. `first`:
+/// where the diagnostics of options begin; that of the option says what it takes. In a list the
+/// advice on each item is enough.
+fn say_what_is_wanted(found: &mut Vec<Diagnostic>, first: usize, files: &Files) {
+    let is_ambiguous = |known: &Diagnostic| known.code == codes::AMBIGUOUS_SCALAR;
+    let own = found.split_off(first);
+    for mut of in own {
+        let within = |known: &&Diagnostic| is_ambiguous(known) && of.place.contains(&known.place);
+        match found.iter().find(within).map(|known| known.place == of.place) {
+            Some(true) if of.code == codes::OPTION_TYPE => {
+                found.retain(|known| !is_ambiguous(known) || known.place != of.place);
+                let written = format!("not `{}`", files.slice(&of.place));
+                let message = of.message.replace("not `true`", &written);
+                of.message = message.replace("not `false`", &written);
+                found.push(of);
+            }
+            Some(false) if of.code == codes::OPTION_TYPE => {}
+            _ => found.push(of),
+        }
+    }
 }
 
 /// The kind that `uses:` gives at one combination.

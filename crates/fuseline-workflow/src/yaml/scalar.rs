@@ -19,6 +19,14 @@ pub(crate) enum ScalarProblem {
 }
 
 impl ScalarProblem {
+    /// The value that other readers take it for, if that is true or false.
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Ambiguous { instead, .. } => instead.and_then(|word| word.parse().ok()),
+            Self::OutOfRange(_) => None,
+        }
+    }
+
     pub fn diagnostic(&self, place: &Place) -> Diagnostic {
         match self {
             Self::Ambiguous { text, otherwise, instead } => {

@@ -476,12 +476,16 @@ fn too_little(odd: &Line<'_>, line: &Line<'_>, above: &[Line<'_>]) -> Option<Sli
 }
 
 /// A key that is the first below the key that holds it, and stands in another column than the two
-/// that follow.
+/// that follow, or far to the right of the one that follows.
 fn odd_first(line: &Line<'_>, above: &[Line<'_>], next: Option<Line<'_>>) -> Option<Slip> {
     let outer = above.iter().position(|other| other.indent < line.indent && other.opens())?;
     let (first, inside) = above[..outer].split_last()?;
     let is_alone = inside.iter().all(|other| other.indent > first.indent);
-    let is_odd = first.indent != line.indent && next.is_some_and(|next| next.indent == line.indent);
+    let next = next.map(|next| next.indent);
+    let far = first.indent.saturating_sub(above[outer].indent);
+    let near = line.indent - above[outer].indent;
+    let is_odd = first.indent != line.indent
+        && (next == Some(line.indent) || far >= 2 * near && next != Some(first.indent));
     (is_alone && is_odd).then(|| beside(first, line, "below"))?
 }
 
