@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fuseline._binary import environment, find_binary
 from fuseline._errors import FuselineError, visible
+from fuseline._rule import in_another_order
 from fuseline._workflow import writes_over
 
 PROTOCOL = 1
@@ -535,10 +536,7 @@ class Diagnosis:
     def _refuse_other_names(what: str, found: list[str] | None, kind: str, names: Sequence[Any]) -> None:
         """Columns are taken by their places: the names of another order are no such columns."""
         own = [str(name) for name in names]
-        # Names may stand behind a prefix, such as p_ of probabilities.
-        prefixes = {name.removesuffix(own[0]) for name in found or () if name.endswith(own[0])}
-        orders = [[prefix + name for name in own] for prefix in sorted(prefixes)]
-        if found is not None and any(found != order and sorted(found) == sorted(order) for order in orders):
+        if found is not None and in_another_order(found, own):
             raise FuselineError(
                 f"{what} are {', '.join(found)} and the {kind} are {', '.join(own)}: "
                 f"give the columns in this order, or theirs in `{kind}=`"

@@ -589,3 +589,9 @@ def test_predictions_that_name_their_rows_or_classes_in_another_order_are_refuse
     ]:
         with pytest.raises(fuseline.FuselineError, match=words):
             fuseline.diagnose(answers, quality=quality_of, ids=ids, **asked)
+
+
+def test_two_classes_of_one_name_are_refused():
+    y, evidence, quality, _ = study()
+    with pytest.raises(fuseline.FuselineError, match="two classes are called 1"):
+        fuseline.diagnose(gate(evidence), quality=quality, y=y, classes=[0, 1, 1], permutations=20)
