@@ -123,7 +123,7 @@ impl OnnxFile {
             // (rows, 1, M * K) holds the values flat.
             let is_flat = first == Some(1) || second == Some(1);
             let fits = |size: Option<usize>, own: usize| size.is_none_or(|size| size == own);
-            if !is_flat && !(fits(first, modalities) && fits(second, classes)) {
+            if !(is_flat || fits(first, modalities) && fits(second, classes)) {
                 let size = |size: Option<usize>| size.map_or("open".to_owned(), |n| n.to_string());
                 return Err(RuleError::data(format!(
                     "the input {} of {name} is (rows, {}, {}), and evidence is (rows, modalities, \
