@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fuseline._binary import environment, find_binary
 from fuseline._errors import FuselineError, visible
+from fuseline._rule import in_another_order
 from fuseline._workflow import writes_over
 
 PROTOCOL = 1
@@ -179,7 +180,11 @@ class Diagnosis:
         title: str = "",
     ) -> None:
         self._vectorized = vectorized
-        _refuse_other_orders(quality=quality, y=y, groups=groups, available=available, ids=ids)
+        tables = {"quality": quality, "y": y, "groups": groups, "available": available, "ids": ids}
+        _refuse_other_orders(**tables)
+        indexed = [(f"{what}.index", _index_of(table)) for what, table in tables.items()]
+        self._row_names = next(((what, index) for what, index in [*indexed, ("ids", ids)] if index is not None), None)
+        self._known_index: Any = None
         columns = _names_of(quality)
         modalities = columns if modalities is None else modalities
         # Copies, here and in each question: a model that writes into its input changes no other question.
@@ -509,13 +514,29 @@ class Diagnosis:
             raise FuselineError(f"the model gave a {type(predictions).__name__} and no array {expected}")
         if "value" not in self._header:
             self._refuse_other_names("the columns of the predictions", _names_of(predictions), "classes", self.classes)
+        self._refuse_other_rows(_index_of(predictions))
         return array
+
+    def _refuse_other_rows(self, index: Any) -> None:
+        """Answers are taken by their places: an index that names the rows in another order is refused."""
+        if index is None or self._row_names is None or index.equals(self._known_index):
+            return
+        what, names = self._row_names
+        found, own = [str(name) for name in index], [str(name) for name in names]
+        # An index of places, which a table has of itself, names no rows.
+        is_places = found == [str(row) for row in range(len(found))]
+        if found != own and not is_places and sorted(found) == sorted(own):
+            raise FuselineError(
+                f"the predictions have the rows of {what.split('.')[0]} in another order, by their index, and rows are paired "
+                f"by their places: give predictions.loc[{what}], or predictions.to_numpy() where the places are right"
+            )
+        self._known_index = index
 
     @staticmethod
     def _refuse_other_names(what: str, found: list[str] | None, kind: str, names: Sequence[Any]) -> None:
         """Columns are taken by their places: the names of another order are no such columns."""
         own = [str(name) for name in names]
-        if found is not None and found != own and sorted(found) == sorted(own):
+        if found is not None and in_another_order(found, own):
             raise FuselineError(
                 f"{what} are {', '.join(found)} and the {kind} are {', '.join(own)}: "
                 f"give the columns in this order, or theirs in `{kind}=`"
@@ -784,10 +805,16 @@ def _missing(values: Any) -> NDArray[np.bool_] | None:
     return missing if missing.any() else None
 
 
+def _index_of(table: Any) -> Any:
+    """The index of a table of pandas; None where there is none."""
+    index = getattr(table, "index", None)
+    return index if hasattr(index, "equals") else None
+
+
 def _refuse_other_orders(**tables: Any) -> None:
     """Rows are paired by their places: labels of the same rows that stand in another order are no such pairs."""
-    indexed: list[tuple[str, Any]] = [(what, table.index) for what, table in tables.items() if hasattr(table, "index")]
-    indexed = [(what, index) for what, index in indexed if hasattr(index, "equals")]
+    indexed = [(what, _index_of(table)) for what, table in tables.items()]
+    indexed = [(what, index) for what, index in indexed if index is not None]
     for what, index in indexed[1:]:
         first, other = indexed[0]
         if len(index) == len(other) and not index.equals(other) and not index.symmetric_difference(other).size:

@@ -392,9 +392,26 @@ class Rule:
         run(self)
 
 
+def in_another_order(found: Sequence[str], own: Sequence[str]) -> bool:
+    """True if names are the own ones in another order, or these behind a prefix, such as p_ of probabilities."""
+    prefixes = {name.removesuffix(own[0]) for name in found if name.endswith(own[0])}
+    orders = [[prefix + name for name in own] for prefix in sorted(prefixes)]
+    return any(list(found) != order and sorted(found) == sorted(order) for order in orders)
+
+
 def _predictions(rule: Rule, model: Any, batch: Batch) -> Array:
     shape = (batch.rows, len(batch.classes))
-    given = np.asarray(rule.predict(model, batch))
+    answer = rule.predict(model, batch)
+    given = np.asarray(answer)
+    if isinstance(answer, np.ma.MaskedArray) and np.ma.getmaskarray(answer).any():
+        raise RuleError("predict gave masked values, and a value for every row is expected", INTERNAL)
+    columns = getattr(answer, "columns", None)
+    if columns is not None and in_another_order([str(name) for name in columns], batch.classes):
+        raise RuleError(
+            f"predict gave the columns {', '.join(map(str, columns))}, and the classes are {', '.join(batch.classes)}: "
+            "give them in this order",
+            INTERNAL,
+        )
     if given.shape != shape:
         raise RuleError(f"predict gave the shape {given.shape}, not {shape}", INTERNAL)
     if given.dtype.kind == "c":

@@ -562,3 +562,36 @@ def test_names_that_stand_in_another_order_are_refused():
             fuseline.diagnose(gate(evidence), quality=table, y=y, permutations=20, **more)
     same = {"available": there[["voice", "face"]], "neutral": held[["voice", "face"]], "modalities": ["voice", "face"]}
     fuseline.diagnose(gate(evidence), quality=table, y=y, permutations=20, **same)
+
+
+def test_predictions_that_name_their_rows_or_classes_in_another_order_are_refused():
+    pandas = pytest.importorskip("pandas")
+    y, evidence, quality, _ = study()
+    ids = [f"e{row:03}" for row in range(len(y))]
+    order = np.random.default_rng(1).permutation(len(y))
+    names = np.array(["rest", "stress"])
+
+    def frame(q):
+        return pandas.DataFrame(gate(evidence)(q), columns=["p_rest", "p_stress"], index=ids)
+
+    table = pandas.DataFrame(quality, index=ids)
+    asked = {"y": names[y], "modalities": ["voice", "face"], "permutations": 20}
+    plain = fuseline.diagnose(gate(evidence), quality=quality, ids=ids, **asked)
+    places = {"quality": table.set_axis(order), "ids": ids, **asked}
+    assert fuseline.diagnose(frame, quality=table, ids=ids, **asked).values == plain.values
+    assert fuseline.diagnose(lambda q: frame(q).reset_index(drop=True), **places).values == plain.values
+    wrong = "the predictions have the rows of"
+    for answers, quality_of, words in [
+        (lambda q: frame(q).iloc[order], table, rf"{wrong} quality in another.*predictions.loc\[quality.index\]"),
+        (lambda q: frame(q).iloc[order], quality, rf"{wrong} ids in another order.*predictions.loc\[ids\]"),
+        (lambda q: pandas.Series(names[gate(evidence)(q).argmax(axis=1)], index=ids).iloc[order], table, wrong),
+        (lambda q: frame(q)[["p_stress", "p_rest"]], table, "the columns of the predictions are p_stress, p_rest"),
+    ]:
+        with pytest.raises(fuseline.FuselineError, match=words):
+            fuseline.diagnose(answers, quality=quality_of, ids=ids, **asked)
+
+
+def test_two_classes_of_one_name_are_refused():
+    y, evidence, quality, _ = study()
+    with pytest.raises(fuseline.FuselineError, match="two classes are called 1"):
+        fuseline.diagnose(gate(evidence), quality=quality, y=y, classes=[0, 1, 1], permutations=20)

@@ -101,3 +101,19 @@ def test_predictions_that_contradict_themselves_are_refused_in_words(files):
     wrong = told.set_column(2, "yes", pyarrow.array(told["yes"].to_numpy() * 2))
     code, text = files.tell("one", wrong, "wrong.parquet")
     assert code == 2 and "row 1 of wrong.parquet has" in text and "no probabilities that sum to 1" in text
+
+
+def test_an_index_that_pandas_wrote_is_neither_quality_nor_a_label(files):
+    pandas = pytest.importorskip("pandas")
+    assert files.ask("plain")[0] == 0
+    order = np.random.default_rng(5).permutation(len(files.ids))
+    for name in ("q", "y"):
+        table = pandas.read_parquet(files.folder / f"{name}.parquet").iloc[order]
+        table.to_parquet(files.folder / f"{name}_index.parquet")
+        table.to_csv(files.folder / f"{name}_index.csv")
+    for ending in ("parquet", "csv"):
+        asked = {"quality": f"{files.folder}/q_index.{ending}", "labels": f"{files.folder}/y_index.{ending}"}
+        code, text = files.ask(ending, **asked)
+        assert code == 0, text
+        told = files.predictions(ending)
+        assert told.equals(files.predictions("plain"))

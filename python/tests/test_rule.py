@@ -69,6 +69,28 @@ def test_complex_predictions_are_refused_rather_than_cut():
         Spectral().answers(batch, training=batch)
 
 
+def test_masked_predictions_and_classes_in_another_order_are_refused():
+    class Given(fuseline.Rule):
+        id = "org.example.given"
+        params = {"type": "object"}
+
+        def fit(self, batch, params, seed):
+            return b""
+
+        def open(self, model):
+            return None
+
+        def predict(self, model, batch):
+            return given
+
+    batch = fuseline.Batch.from_arrays([[[0.2, 0.8]]], [[1.0]], label=[0], classes=["rest", "stress"])
+    masked = np.ma.masked_array([[0.2, 0.8]], mask=[[True, True]])
+    table = np.array([[0.8, 0.2]]).view(type("Table", (np.ndarray,), {"columns": ["p_stress", "p_rest"]}))
+    for given, words in [(masked, "masked values"), (table, "columns p_stress, p_rest, and the classes are rest")]:
+        with pytest.raises(fuseline.RuleError, match=words):
+            Given().answers(batch, training=batch)
+
+
 def test_a_rule_is_held_against_what_the_command_refuses(tmp_path):
     weights = tmp_path / "gate.bin"
     weights.write_bytes(np.array([1.0, 2.0, 0.0, 0.0]).tobytes())

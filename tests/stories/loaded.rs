@@ -7,6 +7,8 @@ use std::process::Command;
 use fuseline_tests::{Lab, python, root};
 use serde_json::Value;
 
+use crate::conditions::says;
+
 const EXAMPLES: usize = 160;
 
 /// Numbers in 0 to 1 that look random and are the same each time.
@@ -268,12 +270,21 @@ fn an_exported_model_answers_as_in_onnxruntime_and_is_refused_where_it_does_not_
             "more is no file of an ONNX model",
         ),
         ("model: gate.onnx", "model: data.csv", "data.csv cannot be read as ONNX"),
+        ("{ inputs", "{ softmax: true, inputs", "gate.onnx are probabilities, not logits"),
+        ("model: gate.onnx", "model: turned.onnx", "is (rows, 3, 2), and evidence is (rows,"),
+        ("model: gate.onnx", "model: whole.onnx", "the input whole takes whole numbers, and is"),
+        ("model: gate.onnx", "model: batch.onnx", "it reads the batch"),
     ] {
         let right = lab.read("workflow.yaml");
         lab.edit("workflow.yaml", from, to);
+        for (file, input) in [("whole", "whole"), ("batch", "given")] {
+            if to.ends_with(&format!("{file}.onnx")) {
+                lab.edit("workflow.yaml", "q: quality", &format!("{input}: quality"));
+            }
+        }
         let ran = lab.run(["run", "workflow.yaml"]);
         assert_ne!(ran.code(), 0);
-        assert!(ran.stderr().contains(words), "{words}: {}", ran.stderr());
+        says(&ran, words);
         lab.write("workflow.yaml", right);
     }
 }

@@ -66,3 +66,22 @@ pub(crate) fn probabilities(scores: &[f64], blocks: usize, out: &mut [f64]) {
         out.chunks_exact_mut(blocks).for_each(softmax);
     }
 }
+
+/// By how much a probability may leave 0 to 1, and a sum of some 1, for what arithmetic does to the
+/// last digits.
+pub const EXACT: f64 = 1e-6;
+
+/// By how much a sum may leave 1 for each of its terms, when they were rounded to two decimals.
+const ROUNDING: f64 = 0.005;
+
+/// The sum that values have as probabilities, up to rounding: 1, or 100 of percentages. Nothing if
+/// they are neither.
+#[must_use]
+pub fn shares_of(values: &[f64]) -> Option<f64> {
+    let rounding = ROUNDING * values.len() as f64 + EXACT;
+    [1.0, 100.0].into_iter().find(|total| {
+        let shares = || values.iter().map(|value| value / total);
+        shares().all(|p| (-EXACT..=1.0 + EXACT).contains(&p))
+            && (shares().sum::<f64>() - 1.0).abs() <= rounding
+    })
+}

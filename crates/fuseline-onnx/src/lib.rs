@@ -9,6 +9,7 @@ mod question;
 
 pub use question::{Answer, Question, QuestionBytes};
 
+use fuseline_learn::link::shares_of;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -66,6 +67,8 @@ pub struct Input {
     pub name: String,
     /// Number of values of a row that it takes, if the file says it.
     pub width: Option<usize>,
+    /// Sizes of the dimensions of a row, where the file says how many there are.
+    pub sizes: Vec<Option<usize>>,
     /// True if it takes whole numbers only.
     pub is_whole: bool,
 }
@@ -100,7 +103,7 @@ pub fn probabilities(
              and all sum to 1"
         ))
         .at("output")
-        .hint("softmax: true makes probabilities of logits; output names another output"));
+        .hint(format!("{}; output names another output", to_probabilities(&given))));
     }
     given.iter_mut().for_each(|p| *p = p.clamp(0.0, 1.0));
     let sum: f64 = given.iter().sum();
@@ -108,8 +111,29 @@ pub fn probabilities(
     Ok(given)
 }
 
+/// Advice on outputs that are no probabilities. The softmax is advised of logits alone: of other
+/// values it is another distribution, which would be taken for what the model says.
+fn to_probabilities(given: &[f64]) -> &'static str {
+    match shares_of(given) {
+        _ if given.iter().any(|value| !value.is_finite()) => {
+            "export a model that answers with finite numbers to these rows"
+        }
+        Some(100.0) => "these are percentages: divide them by 100 before the model is exported",
+        _ if given.iter().all(|value| *value >= 0.0) => {
+            "divide them by their sum before the model is exported, or, if they are logits, \
+             softmax: true makes probabilities of them"
+        }
+        _ => "softmax: true makes probabilities of logits",
+    }
+}
+
+/// True if the outputs for a row may be logits: they are neither probabilities nor percentages.
+pub fn may_be_logits(values: &[f64], tolerance: f64) -> bool {
+    values.len() < 2 || !(are_probabilities(values, tolerance) || shares_of(values).is_some())
+}
+
 /// True if values are probabilities, up to rounding.
-pub fn are_probabilities(values: &[f64], tolerance: f64) -> bool {
+fn are_probabilities(values: &[f64], tolerance: f64) -> bool {
     let sum: f64 = values.iter().sum();
     let range = -tolerance / 10.0..=1.0 + tolerance / 10.0;
     values.iter().all(|p| range.contains(p)) && (sum - 1.0).abs() <= tolerance
@@ -121,6 +145,10 @@ pub fn softmax_twice(file: &str, why: &str) -> OnnxError {
         .at("softmax")
         .hint("leave softmax: true out; the softmax of probabilities is another distribution")
 }
+
+/// Reason of [`softmax_twice`] that values give.
+pub const ARE_SHARES: &str =
+    "for each row none is below 0, and they sum to 1, or to 100 as percentages do";
 
 /// True if names are the numbers of places, which name nothing.
 pub fn are_places(names: &[String]) -> bool {

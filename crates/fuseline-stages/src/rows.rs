@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use arrow::array::{Array, Float64Array};
 use fuseline_artifact::{Cohort, Digest, Evidence, Features, Folds, Texts};
 use fuseline_engine::StageError;
+pub(crate) use fuseline_learn::link::{EXACT, shares_of};
 
 use crate::join::{Source, find_mismatch};
 
@@ -153,24 +154,6 @@ pub(crate) fn no_column(features: &Features, wanted: &str) -> StageError {
     StageError::data(format!("the features have no column {wanted}"))
         .hint(hint)
         .at_input("features")
-}
-
-/// By how much a probability may leave 0 to 1, and a sum of some 1, for what arithmetic does to the
-/// last digits.
-pub(crate) const EXACT: f64 = 1e-6;
-
-/// By how much a sum may leave 1 for each of its terms, when they were rounded to two decimals.
-const ROUNDING: f64 = 0.005;
-
-/// The sum that values have as probabilities, up to rounding: 1, or 100 of percentages. Nothing if
-/// they are neither.
-pub(crate) fn shares_of(values: &[f64]) -> Option<f64> {
-    let rounding = ROUNDING * values.len() as f64 + EXACT;
-    [1.0, 100.0].into_iter().find(|total| {
-        let shares = || values.iter().map(|value| value / total);
-        shares().all(|p| (-EXACT..=1.0 + EXACT).contains(&p))
-            && (shares().sum::<f64>() - 1.0).abs() <= rounding
-    })
 }
 
 /// The index of the largest probability; the lowest index wins a tie.

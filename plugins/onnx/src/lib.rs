@@ -16,7 +16,10 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use fuseline_onnx::{Description, OnnxError, are_places, probabilities, softmax_twice};
+use fuseline_onnx::{
+    ARE_SHARES, Description, Input, OnnxError, are_places, may_be_logits, probabilities,
+    softmax_twice,
+};
 use fuseline_plugin::{
     Batch, Descriptor, FusionRule, LoadModel, LoadSource, ModelReader, ModelWriter, Param, Params,
     RuleError, Shape, TrainingBatch, export_fusion_rule,
@@ -61,6 +64,7 @@ enum Source {
 
 /// A model that is ready to predict.
 struct Ready {
+    inputs: Vec<Input>,
     sources: Vec<Source>,
     widths: Vec<usize>,
     ask: Ask,
@@ -112,6 +116,25 @@ impl OnnxFile {
                 ),
             ));
         }
+        let (modalities, classes) = (shape.modalities.len(), shape.classes.len());
+        let evidence = |input: &&Input| self.inputs.get(&input.name) == Some(&Source::Evidence);
+        for input in model.inputs.iter().filter(evidence) {
+            let [first, second] = input.sizes[..] else { continue };
+            // (rows, 1, M * K) holds the values flat.
+            let is_flat = first == Some(1) || second == Some(1);
+            let fits = |size: Option<usize>, own: usize| size.is_none_or(|size| size == own);
+            if !(is_flat || fits(first, modalities) && fits(second, classes)) {
+                let size = |size: Option<usize>| size.map_or("open".to_owned(), |n| n.to_string());
+                return Err(RuleError::data(format!(
+                    "the input {} of {name} is (rows, {}, {}), and evidence is (rows, modalities, \
+                     classes), here (rows, {modalities}, {classes}): where the model takes classes \
+                     first, exchange the two before it is exported",
+                    input.name,
+                    size(first),
+                    size(second)
+                )));
+            }
+        }
         if let (Some(link), true) = (&model.ends_in, self.softmax) {
             return Err(rule_error(softmax_twice(name, &format!("it ends in the node {link}"))));
         }
@@ -151,17 +174,18 @@ impl OnnxFile {
         };
         let widths = sources.iter().map(width).collect::<Result<Vec<usize>, _>>()?;
         let ask = prepare(&widths)?;
-        Ok(Ready { sources, widths, ask, tolerance })
+        Ok(Ready { inputs, sources, widths, ask, tolerance })
     }
 }
 
 impl Ready {
     /// The values of a row, input after input; 0 where a modality
     /// is unavailable.
-    fn values(&self, batch: &Batch<'_>, row: usize) -> Vec<f64> {
+    fn values(&self, batch: &Batch<'_>, row: usize) -> Result<Vec<f64>, OnnxError> {
         let mut values = Vec::with_capacity(self.widths.iter().sum());
         let modalities = batch.modalities();
-        for source in &self.sources {
+        for (input, source) in self.inputs.iter().zip(&self.sources) {
+            let start = values.len();
             match source {
                 Source::Embedding(modality) => {
                     let (width, all) = batch.embedding(*modality).unwrap_or_default();
@@ -184,8 +208,17 @@ impl Ready {
                     }
                 }
             }
+            if let Some(value) = values[start..].iter().find(|value| value.fract() != 0.0)
+                && input.is_whole
+            {
+                return Err(OnnxError::new(format!(
+                    "the input {} takes whole numbers, and is given {value}",
+                    input.name
+                ))
+                .hint("export the model with an input of floating-point numbers"));
+            }
         }
-        values
+        Ok(values)
     }
 }
 
@@ -250,14 +283,21 @@ impl FusionRule for Onnx {
         let ready = ready.as_ref().map_err(|error| rule_error(error.clone()))?;
         let classes = &self.shape.classes;
         let OnnxFile { name, softmax, .. } = &self.file;
+        let mut are_logits = false;
         for (row, out) in out.chunks_exact_mut(classes.len()).enumerate() {
             if row.is_multiple_of(ROWS_BETWEEN_STOPS) {
                 batch.go_on()?;
             }
-            let given = (ready.ask)(&ready.values(batch, row)).and_then(|answer| {
+            let given = ready.values(batch, row).and_then(|values| {
+                let answer = (ready.ask)(&values)?;
+                are_logits |= may_be_logits(&answer, ready.tolerance);
                 probabilities((name, "for a row"), answer, classes, *softmax, ready.tolerance)
             });
             out.copy_from_slice(&given.map_err(|error| rule_error(error).at_row(row))?);
+        }
+        // One row of logits may look like probabilities.
+        if *softmax && !are_logits && out.len() > classes.len() {
+            return Err(rule_error(softmax_twice(name, ARE_SHARES)));
         }
         Ok(())
     }

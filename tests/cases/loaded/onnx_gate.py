@@ -56,4 +56,20 @@ given = {"q": quality, "probs": evidence, "a": available}
 expected = pd.DataFrame(expected, index=data.index).loc[said.index].to_numpy(dtype=float)
 difference = np.abs(np.stack(said.probabilities) - expected / expected.sum(axis=1, keepdims=True)).max()
 assert difference < 1e-6, difference
+
+# Gates that are refused: of whole numbers, of the batch's mean quality, of classes before modalities.
+cast = helper.make_node("Cast", ["whole"], ["q"], to=TensorProto.FLOAT)
+mean = helper.make_node("ReduceMean", ["given"], ["mean"], axes=[0], keepdims=1)
+centred = helper.make_node("Sub", ["given", "mean"], ["q"])
+whole = helper.make_tensor_value_info("whole", TensorProto.INT64, ["rows", 2])
+given = helper.make_tensor_value_info("given", TensorProto.FLOAT, ["rows", 2])
+turned = helper.make_tensor_value_info("probs", TensorProto.FLOAT, ["rows", 3, 2])
+for name, before, own in [
+    ("whole", [cast], [whole, *inputs[1:]]),
+    ("batch", [mean, centred], [given, *inputs[1:]]),
+    ("turned", [], [inputs[0], turned, inputs[2]]),
+]:
+    graph = helper.make_graph([*before, *nodes], "gate", own, outputs, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, folder / f"{name}.onnx")
 print("equal to onnxruntime")

@@ -10,7 +10,7 @@ use fuseline_engine::{
 };
 use fuseline_learn::link;
 use fuseline_onnx::{
-    Description, OnnxError, Question, are_probabilities, probabilities, softmax_twice,
+    ARE_SHARES, Description, OnnxError, Question, may_be_logits, probabilities, softmax_twice,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -236,7 +236,7 @@ impl StageKind for OnnxExpert {
                 logits.push(None);
                 continue;
             };
-            are_logits |= answer.len() < 2 || !are_probabilities(&answer, tolerance);
+            are_logits |= may_be_logits(&answer, tolerance);
             let row = format!("for example {id}");
             let own = self.softmax.then(|| link::logits(&answer, answer.len()));
             let given =
@@ -247,8 +247,7 @@ impl StageKind for OnnxExpert {
             logits.push(own.map(|own| in_order(&own)));
         }
         if self.softmax && !are_logits && found.iter().any(Option::is_some) {
-            let why = "they lie in 0 to 1 and sum to 1 for each example";
-            return Err(stage_error(softmax_twice(&file, why)));
+            return Err(stage_error(softmax_twice(&file, ARE_SHARES)));
         }
         if let Some(caution) = caution {
             outputs.caution(caution);

@@ -45,6 +45,16 @@ impl Declared {
         Ok(Self { name: input.name.clone(), elem_type: tensor.elem_type, of, sizes })
     }
 
+    /// True if the file leaves the number of rows open.
+    pub fn takes_any_rows(&self) -> bool {
+        matches!(self.sizes.as_deref(), Some([None, _, ..]))
+    }
+
+    /// Sizes of the dimensions of a row, where the file says how many there are.
+    pub fn row_sizes(&self) -> &[Option<usize>] {
+        self.sizes.as_deref().and_then(|sizes| sizes.get(1..)).unwrap_or_default()
+    }
+
     /// Number of features of a row, if the file says it.
     pub fn width(&self) -> Option<usize> {
         match self.sizes.as_deref()? {

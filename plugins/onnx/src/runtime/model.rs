@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-use std::sync::Once;
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use fuseline_onnx::{Description, Input, OnnxError};
 use tracing::subscriber::{NoSubscriber, with_default};
@@ -12,7 +12,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, type_proto};
 use tract_onnx::prelude::{
     Datum, DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable,
-    IntoTensor, OutletId, TValue, TVec, Tensor, TractError, TractResult, tvec,
+    IntoTensor, OutletId, TValue, TVec, Tensor, TractError, TractResult, TypedRunnableModel, tvec,
 };
 use tract_onnx::tract_hir::infer::Factoid;
 
@@ -74,13 +74,15 @@ pub(crate) fn load(
         .map(|input| Input {
             name: input.name.clone(),
             width: input.width(),
+            sizes: input.row_sizes().to_vec(),
             is_whole: matches!(input.of, DatumType::I64 | DatumType::I32),
         })
         .collect();
     let file = file.to_owned();
     proto.graph = Some(main);
-    let prepare = move |widths: &[usize]| prepare(&file, &onnx, proto, &declared, widths);
     let tolerance = if is_half { 1e-2 } else { 1e-4 };
+    let prepare =
+        move |widths: &[usize]| prepare(&file, &onnx, proto, (&declared, widths), tolerance);
     let description = Description { inputs, unused_inputs, class_names, ends_in, tolerance };
     Ok(OnnxModel { description, prepare: Box::new(prepare) })
 }
@@ -94,24 +96,37 @@ fn wrong(file: &str, what: String) -> OnnxError {
 fn prepare(
     file: &str,
     onnx: &Onnx,
-    mut proto: ModelProto,
-    declared: &[Declared],
-    widths: &[usize],
+    proto: ModelProto,
+    (declared, widths): (&[Declared], &[usize]),
+    tolerance: f64,
 ) -> Result<Ask, OnnxError> {
-    let mut parts: Vec<(DatumType, Vec<usize>)> = Vec::with_capacity(declared.len());
+    let mut parts: Parts = Vec::with_capacity(declared.len());
     for (input, &width) in declared.iter().zip(widths) {
         parts.push((input.of, input.shape_of_row(file, width)?));
     }
-    let inputs = proto.graph.iter_mut().flat_map(|graph| &mut graph.input);
-    for (input, (declared, (_, shape))) in inputs.zip(declared.iter().zip(&parts)) {
-        input.r#type = Some(type_of(declared.elem_type, shape));
-    }
     let zeros: Vec<f64> = vec![0.0; widths.iter().sum()];
-    let model = guarded(file, || {
+    let typed = |mut proto: ModelProto, parts: &Parts| {
+        let inputs = proto.graph.iter_mut().flat_map(|graph| &mut graph.input);
+        for (input, (declared, (_, shape))) in inputs.zip(declared.iter().zip(parts)) {
+            input.r#type = Some(type_of(declared.elem_type, shape));
+        }
         inline_decided(onnx, &mut proto)?;
         let mut model = onnx.model_for_proto_model(&proto)?;
         infer(&mut model)?;
-        let plain = model.into_typed()?;
+        model.into_typed()
+    };
+    let mut beside = None;
+    if declared.iter().all(Declared::takes_any_rows) {
+        let of_two =
+            |(of, shape): &(DatumType, Vec<usize>)| (*of, [&[2][..], &shape[1..]].concat());
+        let parts: Parts = parts.iter().map(of_two).collect();
+        // Some models take one row alone, whatever their file says.
+        let model = guarded(file, || typed(proto.clone(), &parts)?.into_runnable()).ok();
+        beside = model.map(|model| Beside { model, parts, tolerance, first: None });
+    }
+    let beside = Mutex::new(beside);
+    let model = guarded(file, || {
+        let plain = typed(proto, &parts)?;
         // The runtime cannot run some models after its own optimisation.
         let optimised = plain.clone().into_optimized().and_then(|model| model.into_runnable());
         match optimised {
@@ -121,12 +136,85 @@ fn prepare(
     })?;
     let file = file.to_owned();
     Ok(Box::new(move |row| {
-        guarded(&file, || {
-            let answer = model.run(tensors_of(&parts, row)?)?.remove(0).into_tensor();
-            let answer = answer.cast_to::<f64>()?;
-            Ok(answer.to_plain_array_view::<f64>()?.iter().copied().collect())
-        })
+        let answer = guarded(&file, || answer(&model, &parts, row))?.1;
+        let mut asked = beside.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(beside) = asked.as_mut()
+            && beside.is_settled(&file, row, &answer)?
+        {
+            *asked = None;
+        }
+        Ok(answer)
     }))
+}
+
+/// The types and shapes of a model's inputs.
+type Parts = Vec<(DatumType, Vec<usize>)>;
+
+/// The shape and the values of a model's answer.
+fn answer(
+    model: &Arc<TypedRunnableModel>,
+    parts: &Parts,
+    values: &[f64],
+) -> TractResult<(Vec<usize>, Vec<f64>)> {
+    let answer = model.run(tensors_of(parts, values)?)?.remove(0).into_tensor();
+    let values = answer.cast_to::<f64>()?;
+    let values = values.to_plain_array_view::<f64>()?.iter().copied().collect();
+    Ok((answer.shape().to_vec(), values))
+}
+
+/// A model for two rows at once. It is asked about the first two that differ: one that reads the
+/// batch, such as its mean, says of a row alone what it says nowhere else.
+struct Beside {
+    model: Arc<TypedRunnableModel>,
+    parts: Parts,
+    tolerance: f64,
+    /// A row and the answer to it alone.
+    first: Option<(Vec<f64>, Vec<f64>)>,
+}
+
+impl Beside {
+    /// Refuses the model if its answer to the first row is another one beside this row; false where
+    /// there are no two rows yet.
+    fn is_settled(&mut self, file: &str, row: &[f64], own: &[f64]) -> Result<bool, OnnxError> {
+        let (first, alone) = self.first.get_or_insert_with(|| (row.to_vec(), own.to_vec()));
+        if first == row {
+            return Ok(false);
+        }
+        let (mut both, mut start) = (Vec::with_capacity(2 * row.len()), 0);
+        for (_, shape) in &self.parts {
+            let end = start + shape[1..].iter().product::<usize>();
+            both.extend_from_slice(&first[start..end]);
+            both.extend_from_slice(&row[start..end]);
+            start = end;
+        }
+        let Ok((shape, values)) = guarded(file, || answer(&self.model, &self.parts, &both)) else {
+            return Ok(true);
+        };
+        let width = alone.len();
+        if shape.first() != Some(&2) || values.len() != 2 * width || own.len() != width {
+            return Ok(true);
+        }
+        let bound = alone.iter().fold(1.0_f64, |bound, value| bound.max(value.abs()));
+        let tolerance = self.tolerance * bound;
+        let is_near = |(a, b): (&f64, &f64)| a.is_nan() || (a - b).abs() <= tolerance;
+        // An output of two classes may have a column for each row.
+        let column: Vec<f64> = values.iter().copied().step_by(2).collect();
+        if alone.iter().zip(&values).all(is_near) || alone.iter().zip(&column).all(is_near) {
+            return Ok(true);
+        }
+        Err(wrong(
+            file,
+            format!(
+                "answers {alone:?} to a row alone and {:?} to it beside another: it reads the \
+                 batch",
+                &values[..width]
+            ),
+        )
+        .hint(
+            "export it with means and scales of its training rows as constants, and with \
+             normalisation in evaluation mode (model.eval())",
+        ))
+    }
 }
 
 /// The inputs of a model, from the concatenated values of a row.

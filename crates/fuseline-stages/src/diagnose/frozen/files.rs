@@ -199,6 +199,13 @@ fn id_column(table: &Table) -> usize {
     ["example_id", "id"].iter().find_map(named).unwrap_or(0)
 }
 
+/// The columns beside the ids that have a name: an index that pandas wrote has none.
+fn value_columns(table: &Table) -> Vec<usize> {
+    let id = id_column(table);
+    let columns = 0..table.names.len();
+    columns.filter(|&column| column != id && !table.is_unnamed(column)).collect()
+}
+
 /// The ids of a table, each once, with their rows.
 fn ids(table: &Table) -> Result<BTreeMap<String, usize>, StageError> {
     let column = id_column(table);
@@ -220,8 +227,7 @@ fn ids(table: &Table) -> Result<BTreeMap<String, usize>, StageError> {
 
 /// For each of some ids, its text in the only column of a table beside the ids.
 fn texts(table: &Table, wanted: &[String]) -> Result<Vec<String>, StageError> {
-    let (rows, id) = (ids(table)?, id_column(table));
-    let others: Vec<usize> = (0..table.names.len()).filter(|&column| column != id).collect();
+    let (rows, others) = (ids(table)?, value_columns(table));
     let &[column] = others.as_slice() else {
         return Err(StageError::data(format!(
             "{} has {} columns beside the ids, and one is expected",
@@ -248,8 +254,7 @@ fn read_examples(
     metric: Option<Metric>,
 ) -> Result<(Examples, Vec<String>, usize), StageError> {
     let quality = table(sources.quality)?;
-    let id = id_column(&quality);
-    let columns: Vec<usize> = (0..quality.names.len()).filter(|&column| column != id).collect();
+    let columns = value_columns(&quality);
     let mut modalities = BTreeMap::<&str, Vec<usize>>::new();
     let mut order = Vec::<String>::new();
     for &column in &columns {

@@ -77,10 +77,12 @@ impl<'a> Study<'a> {
             )));
         }
         check_evidence(examples)?;
-        let mut named = modalities.iter().collect::<Vec<_>>();
-        named.sort();
-        if let Some(pair) = named.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(StageError::data(format!("two modalities are called {}", pair[0])));
+        for (what, names) in [("modalities", modalities), ("classes", classes)] {
+            let mut named = names.iter().collect::<Vec<_>>();
+            named.sort();
+            if let Some(pair) = named.windows(2).find(|pair| pair[0] == pair[1]) {
+                return Err(StageError::data(format!("two {what} are called {}", pair[0])));
+            }
         }
         let Intervention::Permutation(scheme) = settings.scheme.into() else {
             return Err(StageError::data(

@@ -206,7 +206,7 @@ fn a_softmax_of_probabilities_is_refused() {
         refused("forest", &THREE),
         format!(
             "the outputs of forest.onnx are probabilities, not logits: \
-             they lie in 0 to 1 and sum to 1 for each example; {hint}"
+             for each row none is below 0, and they sum to 1, or to 100 as percentages do; {hint}"
         )
     );
 }
