@@ -179,7 +179,7 @@ pub(crate) fn tied(probabilities: &[f64], classes: usize) -> Option<String> {
     };
     let rows = probabilities.len() / classes;
     let tied = probabilities.chunks_exact(classes).filter(is_tied).count();
-    (tied as f64 >= SHARE * rows.max(1) as f64).then(|| {
+    (tied > 1 && tied as f64 >= SHARE * rows as f64).then(|| {
         format!(
             "{tied} of {rows} decisions under Clean-Q are between classes of the same \
              probability: the order of the classes decides them, for the first of equals wins"
