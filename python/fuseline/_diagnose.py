@@ -523,13 +523,14 @@ class Diagnosis:
             return
         what, names = self._row_names
         found, own = [str(name) for name in index], [str(name) for name in names]
-        # An index of places, which a table has of itself, names no rows.
-        is_places = found == [str(row) for row in range(len(found))]
-        if found != own and not is_places and sorted(found) == sorted(own):
-            raise FuselineError(
-                f"the predictions have the rows of {what.split('.')[0]} in another order, by their index, and rows are paired "
-                f"by their places: give predictions.loc[{what}], or predictions.to_numpy() where the places are right"
-            )
+        of = what.split(".")[0]
+        if found != own and not _are_places(found):
+            how = f"the rows of {of} in another order" if sorted(found) == sorted(own) else _other_rows(found, own, of)
+            if how:
+                raise FuselineError(
+                    f"the predictions have {how}, by their index, and rows are paired by their places: "
+                    f"give predictions.loc[{what}], or predictions.to_numpy() where the places are right"
+                )
         self._known_index = index
 
     @staticmethod
@@ -812,16 +813,39 @@ def _index_of(table: Any) -> Any:
 
 
 def _refuse_other_orders(**tables: Any) -> None:
-    """Rows are paired by their places: labels of the same rows that stand in another order are no such pairs."""
-    indexed = [(what, _index_of(table)) for what, table in tables.items()]
-    indexed = [(what, index) for what, index in indexed if index is not None]
-    for what, index in indexed[1:]:
-        first, other = indexed[0]
-        if len(index) == len(other) and not index.equals(other) and not index.symmetric_difference(other).size:
+    """Rows are paired by their places: indexes, or ids, that name the same rows otherwise are no such pairs."""
+    named = [(what, _row_names(what, table)) for what, table in tables.items()]
+    (first, names), *others = [(what, names) for what, names in named if names is not None] or [("", [])]
+    for what, found in others:
+        if found == names:
+            continue
+        how = f"the rows of {first} in another order" if sorted(found) == sorted(names) else _other_rows(found, names, first)
+        if how:
             raise FuselineError(
-                f"{what} has the rows of {first} in another order, by their index, and rows are paired by their places: "
+                f"{what} has {how}, by their index, and rows are paired by their places: "
                 f"give {what}.loc[{first}.index], or both by to_numpy() where the places are right"
             )
+
+
+def _row_names(what: str, table: Any) -> list[str] | None:
+    """The names that an index gives the rows, or ids are; None where there are none."""
+    names = _index_of(table)
+    if names is None and what == "ids":
+        names = table
+    return None if names is None else [str(name) for name in names]
+
+
+def _other_rows(found: list[str], names: list[str], of: str) -> str | None:
+    """How names say that rows are not the same ones. None where one side has places, or they have nothing in common."""
+    if len(found) != len(names) or set(found).isdisjoint(names) or _are_places(found) or _are_places(names):
+        return None
+    row = next(row for row, name in enumerate(names) if found[row] != name)
+    return f"other rows than {of}, at place {row} {found[row]} and not {names[row]}"
+
+
+def _are_places(names: list[str]) -> bool:
+    """True of an index of places, which a table has of itself: it names no rows."""
+    return names == [str(row) for row in range(len(names))]
 
 
 def _label_hint(labels: NDArray[Any], rows: int) -> str:

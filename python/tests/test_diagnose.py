@@ -557,9 +557,14 @@ def test_names_that_stand_in_another_order_are_refused():
         ({"neutral": held}, "the columns of neutral are face, voice"),
         ({"modalities": ["face", "voice"]}, "the columns of quality are voice, face"),
         ({"ids": ids}, "ids has the rows of quality in another order"),
+        ({"quality": table.set_axis(ids), "ids": sorted(ids)}, "ids has the rows of quality in another order"),
+        (
+            {"y": pandas.Series(y, range(1, 201)), "quality": table.set_axis([str(row) for row in range(2, 202)])},
+            "y has other rows than quality, at place 0 1 and not 2",
+        ),
     ]:
         with pytest.raises(fuseline.FuselineError, match=words):
-            fuseline.diagnose(gate(evidence), quality=table, y=y, permutations=20, **more)
+            fuseline.diagnose(gate(evidence), **{"quality": table, "y": y, "permutations": 20, **more})
     same = {"available": there[["voice", "face"]], "neutral": held[["voice", "face"]], "modalities": ["voice", "face"]}
     fuseline.diagnose(gate(evidence), quality=table, y=y, permutations=20, **same)
 
@@ -585,6 +590,7 @@ def test_predictions_that_name_their_rows_or_classes_in_another_order_are_refuse
         (lambda q: frame(q).iloc[order], table, rf"{wrong} quality in another.*predictions.loc\[quality.index\]"),
         (lambda q: frame(q).iloc[order], quality, rf"{wrong} ids in another order.*predictions.loc\[ids\]"),
         (lambda q: pandas.Series(names[gate(evidence)(q).argmax(axis=1)], index=ids).iloc[order], table, wrong),
+        (lambda q: frame(q).set_axis([*ids[1:], "e200"]), table, f"{wrong[:20]}.* other rows than quality, at place 0 e001"),
         (lambda q: frame(q)[["p_stress", "p_rest"]], table, "the columns of the predictions are p_stress, p_rest"),
     ]:
         with pytest.raises(fuseline.FuselineError, match=words):
