@@ -77,7 +77,7 @@ pub fn arrange(data: &ReportData) -> Arrangement {
     arrangement
 }
 
-/// The row's values but for one axis; a bare number is given its axis's name.
+/// Labels of the row's values but for one axis.
 pub fn label_without(row: &FindingRow, left_out: Option<&str>) -> String {
     let values: Vec<String> = row
         .point

@@ -106,9 +106,12 @@ pub fn point_values(point: &Point) -> String {
     point.iter().map(|(axis, value)| value_label(axis, value)).collect::<Vec<_>>().join(" · ")
 }
 
-/// An axis value; a bare number is given its axis's name.
+/// An axis value; one that says nothing by itself, a number or such a word as none, is given its
+/// axis's name.
 pub fn value_label(axis: &str, value: &str) -> String {
-    if value.parse::<f64>().is_ok() { format!("{axis} {value}") } else { value.to_owned() }
+    const BARE: [&str; 9] = ["none", "all", "true", "false", "yes", "no", "on", "off", "default"];
+    let is_bare = value.parse::<f64>().is_ok() || BARE.contains(&value.to_lowercase().as_str());
+    if is_bare { format!("{axis} {value}") } else { value.to_owned() }
 }
 
 /// Joins words as English does: "a", "a and b", "a, b and c".
@@ -162,6 +165,14 @@ mod tests {
             "+2.3\u{a0}pp [+0.4, +4.1]"
         );
         assert_eq!(points_interval(Some(0.023), None, Some(0.041)), "+2.3\u{a0}pp");
+    }
+
+    #[test]
+    fn values_that_say_nothing_alone_are_given_their_axis() {
+        let point = [("outage", "none"), ("rule", "lr"), ("alpha", "0.5"), ("damage", "None")]
+            .map(|(axis, value)| (axis.to_owned(), value.to_owned()));
+        let point = Point::from_iter(point);
+        assert_eq!(point_values(&point), "outage none · lr · alpha 0.5 · damage None");
     }
 
     #[test]
