@@ -38,8 +38,8 @@ pub(crate) const SMALL_BYTES: usize = if cfg!(test) { 1 << 12 } else { 1 << 15 }
 pub(crate) const SEGMENT_BYTES: u64 = if cfg!(test) { 1 << 15 } else { 1 << 26 };
 /// Number of entries that are worth an index.
 const LONG_SEGMENT: usize = 256;
-/// Number of times that a folder which changes is looked at for an entry that is to be read.
-const LOOKS: usize = 8;
+/// Number of times that a folder which changes is listed again for an entry that is to be read.
+const LOOKS: usize = 3;
 /// Age from which the time of a folder tells every later change of it: several ticks of the clock
 /// that filesystems take times from.
 const SETTLED_AFTER: Duration = Duration::from_millis(100);
@@ -223,15 +223,19 @@ impl Packs {
 
     /// An entry to read, even when a collection is about to remove its segment.
     pub fn find_to_read(&self, digest: &Digest) -> io::Result<Option<Packed>> {
-        let mut found = self.find(digest, EntryKind::Live)?;
+        let known = self.find(digest, EntryKind::Live)?;
+        if known.is_some() {
+            return Ok(known);
+        }
+        let find = || self.read_state().find(digest, EntryKind::Live, true);
         for _ in 0..LOOKS {
-            found = found.or_else(|| self.read_state().find(digest, EntryKind::Live, true));
+            let found = find();
             // A segment that a collection renames while the folder is listed is in no list.
             if found.is_some() || !self.refresh(false)? {
-                break;
+                return Ok(found);
             }
         }
-        Ok(found)
+        Ok(find())
     }
 
     /// An entry of another process, which the folder is looked at for.

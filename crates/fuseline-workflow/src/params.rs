@@ -279,7 +279,24 @@ fn declaration(definition: &Definition, found: &mut Vec<Diagnostic>) -> Param {
     }
     match (default, get("default")) {
         (Some((node, value)), _) => param.give(&value, &node.place, &definition.folder, found),
-        (None, Some(_)) => param.tried = true,
+        (None, Some(node)) => {
+            param.tried = true;
+            if node.is_yes_or_no() && kind != ParamType::Bool {
+                // For true and false there is a fix, which this type does not take.
+                found.retain(|known| {
+                    known.code != codes::AMBIGUOUS_SCALAR || known.place != node.place
+                });
+                let what = format!("the param `{}`", param.name);
+                let wrong = node.not_a(&what, kind.words());
+                let wrong = Diagnostic { code: codes::PARAM_VALUE, ..wrong };
+                found.push(match (kind, node.scalar()) {
+                    (ParamType::String, Some(scalar)) => {
+                        wrong.write(&format!("\"{}\"", scalar.text))
+                    }
+                    _ => wrong,
+                });
+            }
+        }
         (None, None) => param.tried = is_misspelt("default", entries, &KEYS),
     }
     param

@@ -377,7 +377,7 @@ fn what_a_collection_renames_while_it_is_looked_for_is_found() {
     forms::packed(|| {
         let folder = packed_cache(&["one"]);
         let digest = Digest::hash(output_of("one"));
-        for times in 0..6 {
+        for times in 0..5 {
             let store = Arc::new(FaultyStore::new(Fault::MovedWhileListed { times }));
             let cache = Cache::open_on(store, folder.path()).unwrap();
             let read = cache.get_object(&digest).unwrap();

@@ -116,8 +116,8 @@ enum Missing {
 impl StageKind for OnnxExpert {
     const NAME: &'static str = "expert.onnx";
     // 2: outputs are bound to classes by the names that the file holds; training evidence says its
-    // inner folds, where it is calibrated. 3: evidence keeps logits.
-    const REVISION: u32 = 3;
+    // inner folds, where it is calibrated. 3: evidence keeps logits. 4: no softmax of percentages.
+    const REVISION: u32 = 4;
     const SUMMARY: &'static str =
         "A frozen model in ONNX, exported from PyTorch, scikit-learn or others.";
 
