@@ -122,7 +122,10 @@ def run(
     arguments += ["--quiet"] if quiet else []
     code, stdout, stderr = _call(arguments, live=not quiet)
     if code != 0:
-        found = [] if code == 1 else check(workflow, set=set, params=params, plugin_path=plugin_path)
+        if stdout.strip():
+            found = [_diagnostic(failure) for failure in json.loads(stdout)["diagnostics"]]
+        else:
+            found = [] if code == 1 else check(workflow, set=set, params=params, plugin_path=plugin_path)
         raise _failure(f"running {os.fspath(workflow)}", code, stderr, found)
     cache_text = None if cache is None else os.fspath(cache)
     return Run(os.fspath(workflow), options, cache_text, json.loads(stdout))

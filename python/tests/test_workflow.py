@@ -54,6 +54,25 @@ def test_mistakes_come_with_their_places(tmp_path):
     assert "did you mean" in raised.value.stderr
 
 
+def test_what_a_failed_action_says_is_a_diagnostic_with_its_place(tmp_path):
+    (tmp_path / "labels.csv").write_text("id,label\na,yes\n")
+    workflow = tmp_path / "failing.yaml"
+    workflow.write_text(
+        """fuseline: 1
+name: failing
+stages:
+  features:
+    uses: load.csv
+    with: { path: labels.csv, id: { column: id }, columns: { include: [lable] } }
+outputs: { features.csv: features }
+"""
+    )
+    with pytest.raises(fuseline.FuselineError) as raised:
+        fuseline.run(workflow, cache=tmp_path / "cache", out=tmp_path, quiet=True)
+    (found,) = raised.value.diagnostics
+    assert (found.line, found.column) == (6, 71) and "lable" in found.message and found.hint, found
+
+
 def test_a_plan_of_any_size_arrives(tmp_path):
     workflow = tmp_path / "big.yaml"
     workflow.write_text(

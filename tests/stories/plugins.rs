@@ -186,6 +186,8 @@ fn costs_one_action(lab: &Lab, words: &[&str]) {
     assert_eq!(summary["failed"], 1, "{summary}");
     assert_eq!(summary["skipped"], 3, "{summary}");
     assert_eq!(summary["executed"], 12, "{summary}");
+    let failure = &summary["diagnostics"][0];
+    assert!(failure["line"].is_u64() && failure["message"].is_string(), "{summary}");
     let said = ran.stderr().replace("\n  │ ", " ");
     assert!(said.contains("fusion[fold=0,rule=my_rule]"), "{said}");
     assert!(said.contains("workflow.yaml:"), "{said}");

@@ -281,6 +281,8 @@ fn json(summary: &RunSummary) -> serde_json::Value {
     let outputs = summary.outputs.iter();
     let outputs: Map<_, _> =
         outputs.map(|(file, path)| (file.clone(), path.display().to_string().into())).collect();
+    let failures = summary.failures.iter();
+    let failures: Vec<_> = failures.map(|found| render::json(found, &summary.files)).collect();
     let mut json = json!({
         "run": summary.run,
         "status": summary.status,
@@ -292,6 +294,7 @@ fn json(summary: &RunSummary) -> serde_json::Value {
         "duplicates": summary.duplicates,
         "seconds": summary.seconds,
         "cautions": summary.cautions,
+        "diagnostics": failures,
         "outputs": outputs,
     });
     if let Some(remote) = &summary.remote {
