@@ -380,8 +380,8 @@ fn a_misspelt_program_is_told_with_the_one_that_is_near_it() {
     let lab = Lab::new();
     lab.write(
         "workflow.yaml",
-        "fuseline: 1\nname: program\nstages:\n  made:\n    uses: command\n    with:\n      run: [mkdri, \
-         a]\n      outputs: { main: { artifact: report, media_type: text/plain } }\noutputs:\n  \
+        "fuseline: 1\nname: program\nstages:\n  made:\n    uses: command\n    with:\n      run: \
+         [mkdri, a]\n      outputs: { main: { artifact: report, media_type: text/plain } }\noutputs:\n  \
          made.txt: made\n",
     );
     let ran = lab.run(["run", "workflow.yaml"]);

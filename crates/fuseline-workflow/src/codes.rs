@@ -137,9 +137,9 @@ codes! {
     AXIS_FIELDS = "fuseline::axis_fields";
     /// An `over:`, a selection or an expression names an axis that does not exist.
     UNKNOWN_AXIS = "fuseline::unknown_axis";
-    /// A selection names a point that the axis does not have. A warning where an expression compares
-    /// an axis with a text that none of its points is, `rule != "maen"`: the comparison gives the
-    /// same at all points.
+    /// A selection names a point that the axis does not have. A warning where an expression
+    /// compares an axis with a text that none of its points is, `rule != "maen"`: the comparison
+    /// gives the same at all points.
     UNKNOWN_POINT = "fuseline::unknown_point";
     /// An axis that no stage runs over. A warning: the workflow runs as if the axis were not there.
     UNUSED_AXIS = "fuseline::unused_axis";

@@ -75,8 +75,8 @@ pub(crate) fn suggest<'a>(
         .map(|(_, name)| name)
 }
 
-/// The closest of some names of files, if it differs by a slip of one letter, or two in a long name.
-/// What differs by a digit is another file of a series.
+/// The closest of some names of files, if it differs by a slip of one letter, or two in a long
+/// name. A name that differs by a digit is another file of a series.
 pub fn suggest_file<'a>(
     written: &str,
     names: impl IntoIterator<Item = &'a str>,

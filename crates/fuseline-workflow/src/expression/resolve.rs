@@ -184,9 +184,9 @@ impl<'a, 's> Resolver<'a, 's> {
         }
     }
 
-    /// Warns of a text with which an axis is compared, and which none of its points is. An axis that
-    /// expressions make may have the point another time, as may one of another file, unless the
-    /// text is nearly that of a point that is there.
+    /// Warns of a text with which an axis is compared, and which none of its points is. An axis
+    /// that expressions make may have the point another time, as may one of another file, unless
+    /// the text is nearly that of a point that is there.
     fn check_point(&mut self, compared: &Expr, with: &Expr) {
         let (axis, field) = match &compared.kind {
             ExprKind::AxisLabel(axis) | ExprKind::AxisValue(axis) => (*axis, None),
