@@ -381,8 +381,8 @@ fn a_misspelt_program_is_told_with_the_one_that_is_near_it() {
     lab.write(
         "workflow.yaml",
         "fuseline: 1\nname: program\nstages:\n  made:\n    uses: command\n    with:\n      run: \
-         [mkdri, a]\n      outputs: { main: { artifact: report, media_type: text/plain } }\noutputs:\n  \
-         made.txt: made\n",
+         [mkdri, a]\n      outputs: { main: { artifact: report, media_type: text/plain } }\n\
+         outputs:\n  made.txt: made\n",
     );
     let ran = lab.run(["run", "workflow.yaml"]);
     let said = ran.exits(2).stderr();
