@@ -523,14 +523,11 @@ class Diagnosis:
             return
         what, names = self._row_names
         found, own = [str(name) for name in index], [str(name) for name in names]
-        of = what.split(".")[0]
-        if found != own and not _are_places(found):
-            how = f"the rows of {of} in another order" if sorted(found) == sorted(own) else _other_rows(found, own, of)
-            if how:
-                raise FuselineError(
-                    f"the predictions have {how}, by their index, and rows are paired by their places: "
-                    f"give predictions.loc[{what}], or predictions.to_numpy() where the places are right"
-                )
+        if not _are_places(found) and (how := _other_rows(found, own, what.split(".")[0])):
+            raise FuselineError(
+                f"the predictions have {how}, by their index, and rows are paired by their places: "
+                f"give predictions.loc[{what}], or predictions.to_numpy() where the places are right"
+            )
         self._known_index = index
 
     @staticmethod
@@ -817,10 +814,7 @@ def _refuse_other_orders(**tables: Any) -> None:
     named = [(what, _row_names(what, table)) for what, table in tables.items()]
     (first, names), *others = [(what, names) for what, names in named if names is not None] or [("", [])]
     for what, found in others:
-        if found == names:
-            continue
-        how = f"the rows of {first} in another order" if sorted(found) == sorted(names) else _other_rows(found, names, first)
-        if how:
+        if how := _other_rows(found, names, first):
             raise FuselineError(
                 f"{what} has {how}, by their index, and rows are paired by their places: "
                 f"give {what}.loc[{first}.index], or both by to_numpy() where the places are right"
@@ -836,8 +830,13 @@ def _row_names(what: str, table: Any) -> list[str] | None:
 
 
 def _other_rows(found: list[str], names: list[str], of: str) -> str | None:
-    """How names say that rows are not the same ones. None where one side has places, or they have nothing in common."""
-    if len(found) != len(names) or set(found).isdisjoint(names) or _are_places(found) or _are_places(names):
+    """How names of rows contradict those of a table. None where they are equal or have nothing in common, or where one side
+    numbers places."""
+    if found == names or len(found) != len(names):
+        return None
+    if sorted(found) == sorted(names):
+        return f"the rows of {of} in another order"
+    if set(found).isdisjoint(names) or _are_places(found) or _are_places(names):
         return None
     row = next(row for row, name in enumerate(names) if found[row] != name)
     return f"other rows than {of}, at place {row} {found[row]} and not {names[row]}"

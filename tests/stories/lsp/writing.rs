@@ -33,8 +33,8 @@ fn small(from: &str, to: &str) -> String {
 const EXPERT: &str = "    inputs: { features: features, cohort: cohort, folds: folds }\n    with: \
     { test_fold: \"${{ fold }}\", inner_folds: 2, exclude: [quality] }\n";
 
-const PROGRAM: &str = "    inputs: { ^ }\n    with:\n      run: [python3, x.py]\n      inputs: { test: { \
-    artifact: features, role: apply } }\n      outputs: { \
+const PROGRAM: &str = "    inputs: { ^ }\n    with:\n      run: [python3, x.py]\n      inputs: { \
+    test: { artifact: features, role: apply } }\n      outputs: { \
     out: { artifact: quality, rows_of: test } }\n";
 
 /// A text with a cursor, the first item offered there, further items offered, and items not
